@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+
+# arm_vcpu_layer(NAME [DEPENDS LAYER...]): one layer of the library. A layer sees only the layers it names.
+function(arm_vcpu_layer name)
+  cmake_parse_arguments(ARG "" "" "DEPENDS" ${ARGN})
+  add_library(arm_vcpu_${name} OBJECT)
+  target_compile_features(arm_vcpu_${name} PUBLIC cxx_std_23)
+  target_include_directories(arm_vcpu_${name} PUBLIC
+    $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> PRIVATE ${PROJECT_SOURCE_DIR}/lib)
+  target_link_libraries(arm_vcpu_${name} PRIVATE $<BUILD_INTERFACE:arm_vcpu_warnings>)
+  foreach(dependency IN LISTS ARG_DEPENDS)
+    target_link_libraries(arm_vcpu_${name} PUBLIC arm_vcpu_${dependency})
+  endforeach()
+endfunction()
+
+# arm_vcpu_test(NAME SOURCE... [LINK LIBRARY...]): a GoogleTest program of the host build, each of its tests a CTest test.
+function(arm_vcpu_test name)
+  if(ARM_VCPU_EL2 OR NOT ARM_VCPU_BUILD_TESTS)
+    return()
+  endif()
+  cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
+  find_package(GTest REQUIRED)
+  include(GoogleTest)
+  add_executable(${name} ${ARG_UNPARSED_ARGUMENTS})
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/lib)
+  target_link_libraries(${name} PRIVATE arm_vcpu ${ARG_LINK} GTest::gmock GTest::gtest_main arm_vcpu_warnings)
+  gtest_discover_tests(${name} TEST_PREFIX "${name}." PROPERTIES LABELS unit TIMEOUT 120)
+endfunction()

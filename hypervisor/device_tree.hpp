@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// Questions to a flattened device tree that libfdt has no function for. [dtspec] chapters "Devicetree Basics" and
+// "Interrupts and Interrupt Mapping".
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "board.hpp"
+#include "ranges.hpp"
+
+namespace arm_vcpu::hv::dt {
+
+// One property's bytes as big-endian cells.
+class Cells {
+ public:
+  constexpr Cells() noexcept = default;
+  Cells(const void* bytes, int length) noexcept
+      : bytes_{static_cast<const unsigned char*>(bytes)}, count_{length > 0 ? static_cast<unsigned>(length) / 4 : 0} {}
+
+  [[nodiscard]] unsigned count() const noexcept { return count_; }
+  // 0 beyond the end.
+  [[nodiscard]] std::uint32_t at(unsigned index) const noexcept;
+  // A number of `cells` cells; of more than two, the low 64 bits.
+  [[nodiscard]] std::uint64_t number(unsigned index, unsigned cells) const noexcept;
+
+ private:
+  const unsigned char* bytes_{};
+  unsigned count_{};
+};
+
+class Node {
+ public:
+  Node(const void* tree, int offset) noexcept : tree_{tree}, offset_{offset} {}
+
+  [[nodiscard]] int offset() const noexcept { return offset_; }
+  [[nodiscard]] bool exists() const noexcept { return offset_ >= 0; }
+  [[nodiscard]] Node parent() const noexcept;
+
+  [[nodiscard]] bool has(const char* property) const noexcept;
+  [[nodiscard]] Cells cells(const char* property) const noexcept;
+  [[nodiscard]] std::string_view text(const char* property) const noexcept;  // the first string; empty without
+  [[nodiscard]] bool is_compatible(const char* with) const noexcept;
+  [[nodiscard]] bool is_enabled() const noexcept;  // status
+
+  // Entry `index` of `reg`, as the CPU sees it. Empty: no such entry, or no bus translates it.
+  [[nodiscard]] std::optional<Range> registers(unsigned index) const noexcept;
+
+  // Interrupt `index`, when it is wired to a GICv3; node of the interrupt parent in `parent` if wanted.
+  [[nodiscard]] std::optional<Interrupt> interrupt(unsigned index) const noexcept;
+  // The index of a name in a list of strings such as interrupt-names.
+  [[nodiscard]] std::optional<unsigned> index_of(const char* property, const char* name) const noexcept;
+
+ private:
+  const void* tree_;
+  int offset_;
+};
+
+// The first enabled node after `from` that is compatible; exists() is false at the end. Start with offset -1.
+[[nodiscard]] Node next_compatible(const void* tree, Node from, const char* compatible) noexcept;
+
+}  // namespace arm_vcpu::hv::dt

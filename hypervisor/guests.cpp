@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+// hypervisor_main(): from the bundle to running VMs, and what is said when the last one has ended.
+#include <array>
+#include <atomic>
+#include <optional>
+#include <utility>
+
+#include "arm_vcpu/vm/bundle.hpp"
+#include "check.hpp"
+#include "console.hpp"
+#include "gic.hpp"
+#include "layout.hpp"
+#include "memory.hpp"
+#include "physical_cpus.hpp"
+#include "platform.hpp"
+#include "smp.hpp"
+#include "vcpu_loop.hpp"
+#include "verdict.hpp"
+#include "vm.hpp"
+
+namespace arm_vcpu::hv {
+namespace {
+
+template <std::size_t... I>
+constexpr std::array<Aarch64PerCpu, kMaxCpus> make_cpus(std::index_sequence<I...>) noexcept {
+  return {Aarch64PerCpu{I}...};
+}
+constinit std::array<Aarch64PerCpu, kMaxCpus> g_cpus = make_cpus(std::make_index_sequence<kMaxCpus>{});
+
+constinit std::array<std::optional<Vm>, kMaxVms> g_vms{};
+constinit std::size_t g_vm_count = 0;
+constinit std::atomic<std::size_t> g_running{0};
+constinit Platform* g_platform = nullptr;
+
+// A vCPU waits here for its physical CPU.
+struct Assignment {
+  Vm* vm{};
+  unsigned vcpu{};
+};
+constinit std::array<Assignment, kMaxCpus> g_assignments{};
+
+// Which physical CPU runs each vCPU of `vm`: what the bundle says, else the lowest that are free.
+std::array<unsigned, kMaxVcpus> place(const BundleVm& vm) noexcept {
+  std::array<unsigned, kMaxVcpus> cpus{};
+  unsigned next = 0;
+  for (unsigned i = 0; i < vm.cpus; ++i) {
+    unsigned cpu = vm.affinity[i];
+    if (!vm.has_affinity) {
+      while (next < smp::count() && g_assignments[next].vm != nullptr) ++next;
+      cpu = next++;
+    }
+    if (cpu >= smp::count() || !g_assignments[cpu].vm) {
+      cpus[i] = cpu;
+      continue;
+    }
+    finish_failed("{}: vCPU {} wants CPU {}, which another vCPU has; give the machine more CPUs", vm.name, i, cpu);
+  }
+  return cpus;
+}
+
+void report_exits() noexcept {
+  log(Level::info, "exits       reason                 count   share");
+  for (std::size_t v = 0; v < g_vm_count; ++v) {
+    const Vm& vm = *g_vms[v];
+    for (unsigned i = 0; i < vm.vcpu_count(); ++i) {
+      std::uint64_t total = 0;
+      for (const std::uint64_t count : vm.slot(i).exits) total += count;
+      for (unsigned kind = 0; kind < kExitKindCount; ++kind) {
+        const std::uint64_t count = vm.slot(i).exits[kind];
+        if (count == 0) continue;
+        constexpr std::string_view kPad = "                                ";
+        const std::string_view name = name_of(static_cast<ExitKind>(kind));
+        const std::uint64_t tenths = count * 1000 / total;
+        char digits[24];
+        TextBuffer number{digits};
+        number.put_unsigned(count, 10, 1);
+        log(Level::info, "vm{} vcpu{}   {}{}{}{}   {}{}.{} %", v, i, name, kPad.substr(0, 18 - name.size()),
+            kPad.substr(0, 10 - (number.view().size() < 10 ? number.view().size() : 10)), number.view(),
+            tenths < 1000 ? tenths < 100 ? "  " : " " : "", tenths / 10, tenths % 10);
+      }
+    }
+  }
+}
+
+void finish() noexcept {
+  report_exits();
+  for (std::size_t v = 0; v < g_vm_count; ++v) {
+    const Vm& vm = *g_vms[v];
+    if (!vm.failure().empty()) finish_failed("vm{} ({}): {}", v, vm.name(), vm.failure());
+  }
+  finish_ok();
+}
+
+void run_assigned(void*) noexcept {
+  const unsigned cpu = this_cpu().index;
+  value_or_finish(g_cpus[cpu].hardware_enable(), "enabling virtualization");
+  for (const std::uint32_t intid :
+       {kKickSgi, g_platform->board.timer.virtual_intid, g_platform->board.timer.hypervisor_intid,
+        g_platform->board.gic.maintenance_intid}) {
+    gic::enable_private(intid);
+  }
+  const Assignment& assignment = g_assignments[cpu];
+  assignment.vm->run_vcpu(assignment.vcpu);
+}
+
+// CPU 0, when no VM has a vCPU for it or its VM has ended before the others: it still serves the terminal.
+[[noreturn]] void serve_terminal() noexcept {
+  for (;;) {
+    handle_console_input();
+    (void)console::poll();
+    el2::wfe();
+  }
+}
+
+Bundle parse_bundle(const Board& board) noexcept {
+  if (board.bundle.empty()) {
+    finish_failed("no bundle of guests; pass one as the initrd (QEMU: -initrd bundle.dtb), made as docs/bundle.md says");
+  }
+  const auto bundle =
+      Bundle::parse({pointer_to<const std::byte>(board.bundle.base), static_cast<std::size_t>(board.bundle.bytes)},
+                    {.vcpus_per_vm = kMaxVcpus, .physical_cpus = smp::count()});
+  if (!bundle) {
+    char storage[200];
+    TextBuffer text{storage};
+    append(text, bundle.error());
+    finish_failed("the bundle is refused: {}", text.view());
+  }
+  return *bundle;
+}
+
+}  // namespace
+
+Aarch64PerCpu& physical_cpu() noexcept { return g_cpus[this_cpu().index]; }
+
+void handle_console_input() noexcept {
+  const std::uint32_t fed = console::receive();
+  for (std::size_t v = 0; v < g_vm_count; ++v) {
+    if ((fed >> v & 1) != 0) g_vms[v]->pump_input();
+  }
+}
+
+void vm_ended(Vm& vm) noexcept {
+  if (vm.failure().empty()) {
+    log(Level::info, "vm{} ({}): powered off", vm.id(), vm.name());
+  } else {
+    log(Level::error, "vm{} ({}): {}", vm.id(), vm.name(), vm.failure());
+  }
+  if (g_running.fetch_sub(1, std::memory_order_acq_rel) == 1) finish();
+}
+
+void hypervisor_main(Platform& platform) noexcept {
+  g_platform = &platform;
+  const Bundle bundle = parse_bundle(platform.board);
+  if (bundle.log_level()) set_log_level(static_cast<Level>(*bundle.log_level()));
+  console::set_vm_count(static_cast<unsigned>(bundle.vms().size()));
+
+  const Capabilities capabilities = probe();
+  value_or_finish(check_hardware_support(capabilities, {}), "this CPU");
+  static el2::TlbOps tlb = el2::TlbOps::of_this_cpu();
+  const Range table_memory =
+      value_or_finish(memory::allocate(kStage2Tables * stage2::kPageBytes, 16 * stage2::kPageBytes), "stage-2 tables");
+  static Stage2Tables tables{table_memory.base, table_memory.bytes};
+  VmEnvironment environment{tables, tlb, capabilities, platform.board.timer.virtual_intid};
+  set_loop_interrupts({.virtual_timer = platform.board.timer.virtual_intid,
+                       .hypervisor_timer = platform.board.timer.hypervisor_intid,
+                       .maintenance = platform.board.gic.maintenance_intid,
+                       .uart = console::interrupt() ? console::interrupt()->intid : 0});
+
+  for (const BundleVm& config : bundle.vms()) {
+    const auto id = static_cast<unsigned>(g_vm_count);
+    Vm& vm = g_vms[g_vm_count++].emplace();
+    const std::array<unsigned, kMaxVcpus> cpus = place(config);
+    for (unsigned i = 0; i < config.cpus; ++i) {
+      if (cpus[i] >= smp::count() || !smp::cpu(cpus[i]).online.load()) {
+        finish_failed("{}: needs {} CPUs; CPU {} is not there", config.name, config.cpus, cpus[i]);
+      }
+      g_assignments[cpus[i]] = {&vm, i};
+    }
+    if (const Result<> built = vm.build(id, config, std::span{cpus}.first(config.cpus), environment); !built) {
+      finish_failed(config.name, built.error());
+    }
+    log(Level::info, "vm{} ({}): {} vCPUs, {} MiB, entry {:x}", id, config.name, config.cpus,
+        config.memory_bytes >> 20, vm.entry());
+  }
+  g_running.store(g_vm_count, std::memory_order_release);
+  for (unsigned cpu = 1; cpu < smp::count(); ++cpu) {
+    if (g_assignments[cpu].vm != nullptr) CHECK(smp::run_on(cpu, run_assigned, nullptr));
+  }
+  if (g_assignments[0].vm != nullptr) run_assigned(nullptr);
+  serve_terminal();
+}
+
+}  // namespace arm_vcpu::hv

@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vcpu_loop.hpp"
+
+#include <utility>
+
+#include "arm_vcpu/el2/sysreg.hpp"
+#include "arm_vcpu/vm/vgic_cpu_interface.hpp"
+#include "check.hpp"
+#include "console.hpp"
+#include "gic.hpp"
+#include "physical_cpus.hpp"
+
+namespace arm_vcpu::hv {
+namespace {
+
+LoopInterrupts g_interrupts;
+
+// CNTHP: the EL2 physical timer, which stands in for the guest's physical timer.
+void program_hypervisor_timer(std::optional<std::uint64_t> deadline) noexcept {
+  if (deadline) {
+    VCPU_WRITE_SYSREG(cnthp_cval_el2, *deadline);
+    VCPU_WRITE_SYSREG(cnthp_ctl_el2, 1);
+  } else {
+    VCPU_WRITE_SYSREG(cnthp_ctl_el2, 0);
+  }
+  el2::isb();
+}
+
+}  // namespace
+
+void set_loop_interrupts(const LoopInterrupts& interrupts) noexcept { g_interrupts = interrupts; }
+
+void VcpuLoop::run() noexcept {
+  while (wait_for_start()) {
+    run_until_off();
+    if (vm_.state() != Vm::State::running) vm_.arrive();
+  }
+}
+
+// Until a CPU_ON, or a reset, starts this vCPU. False: the VM has ended.
+bool VcpuLoop::wait_for_start() noexcept {
+  for (;;) {
+    switch (vm_.state()) {
+      case Vm::State::ended: return false;
+      case Vm::State::stopping: vm_.arrive(); continue;
+      case Vm::State::running: break;
+    }
+    if (vm_.power_->state(slot_.index) == PowerState::on) return true;  // the boot CPU
+    if (const auto start = vm_.power_->pending_start(slot_.index)) {
+      // The entry was checked when CPU_ON was accepted.
+      CHECK(vcpu().reset(start->entry, start->context_id).has_value());
+      {
+        const LockGuard guard{vm_.lock_};
+        vgic().reset_cpu_interface(slot_.index);
+      }
+      slot_.physical_timer = {};
+      CHECK(vm_.power_->mark_on(slot_.index));
+      return true;
+    }
+    wait_for_interrupt();
+  }
+}
+
+void VcpuLoop::run_until_off() noexcept {
+  if (const Result<> bound = vcpu().bind(physical_cpu()); !bound) {
+    char storage[200];
+    TextBuffer line{storage};
+    append(line, bound.error());
+    log(Level::error, "vm{} vcpu{}: {}", vm_.id(), slot_.index, line.view());
+    vm_.fail("a vCPU cannot be bound");
+    return;
+  }
+  {
+    const LockGuard guard{vm_.lock_};
+    vgic().load(slot_.index, gic_);
+    vgic().mark_dirty(slot_.index);
+  }
+  update_physical_timer();
+  bool goes_on = true;
+  while (goes_on && vm_.state() == Vm::State::running) {
+    if (vgic().needs_flush(slot_.index)) flush();
+    const Result<Exit> exit = vcpu().run();
+    CHECK(exit.has_value());
+    ++slot_.exits[static_cast<unsigned>(kind_of(*exit))];
+    goes_on = act_on(*exit);
+  }
+  program_hypervisor_timer(std::nullopt);
+  VgicCpuMask raised{};
+  {
+    const LockGuard guard{vm_.lock_};
+    raised = vgic().save(slot_.index, gic_);
+  }
+  vm_.kick(raised, slot_.index);
+  CHECK(vcpu().unbind().has_value());
+  VCPU_WRITE_SYSREG(cntv_ctl_el0, 0);  // saved; must not fire for nobody
+  el2::isb();
+  if (vm_.state() == Vm::State::running) (void)vm_.power_->cpu_off(slot_.index);
+}
+
+void VcpuLoop::flush() noexcept {
+  VgicCpuMask raised{};
+  {
+    const LockGuard guard{vm_.lock_};
+    raised = vgic().flush(slot_.index, gic_);
+  }
+  vm_.kick(raised, slot_.index);
+}
+
+bool VcpuLoop::act_on(const Exit& exit) noexcept {
+  switch (kind_of(exit)) {
+    case ExitKind::Nothing: return true;
+    case ExitKind::MmioRead: read_mmio(*exit.get_if<Exit::MmioRead>()); return true;
+    case ExitKind::MmioWrite: write_mmio(*exit.get_if<Exit::MmioWrite>()); return true;
+    case ExitKind::SysRegRead: read_sysreg(*exit.get_if<Exit::SysRegRead>()); return true;
+    case ExitKind::SysRegWrite: write_sysreg(*exit.get_if<Exit::SysRegWrite>()); return true;
+    case ExitKind::ExternalInterrupt: handle_interrupt(exit.get_if<Exit::ExternalInterrupt>()->vector); return true;
+    case ExitKind::SendIPI: send_sgi(*exit.get_if<Exit::SendIPI>()); return true;
+    case ExitKind::Halt: halt(); return true;
+    case ExitKind::Hypercall:
+      // The reference hypervisor offers no calls of its own. [smccc] "Unknown Function Identifier"
+      vcpu().set_return_value(~std::uint64_t{0});
+      return true;
+    case ExitKind::NestedPageFault: handle_page_fault(*exit.get_if<Exit::NestedPageFault>()); return true;
+    case ExitKind::FailEntry: return handle_failure(*exit.get_if<Exit::FailEntry>());
+    case ExitKind::CpuUp:
+      if (const auto target = vm_.power_->index_of(exit.get_if<Exit::CpuUp>()->target_cpu)) {
+        vm_.kick(VgicCpuMask{1} << *target, slot_.index);
+      }
+      return true;
+    case ExitKind::CpuDown: return false;
+    case ExitKind::SystemDown: vm_.stop(Vm::Ending::power_off); return false;
+    case ExitKind::SystemReset: vm_.stop(Vm::Ending::reset); return false;
+  }
+  return true;
+}
+
+void VcpuLoop::send_sgi(const Exit::SendIPI& ipi) noexcept {
+  VgicCpuMask raised{};
+  {
+    const LockGuard guard{vm_.lock_};
+    raised = vgic().send_sgi(slot_.index, ipi);
+  }
+  vm_.kick(raised, slot_.index);
+}
+
+// WFI: the CPU sleeps until something is there for the guest. Physical interrupts wake it, the virtual timer's too.
+void VcpuLoop::halt() noexcept {
+  VgicCpuMask raised{};
+  {
+    const LockGuard guard{vm_.lock_};
+    raised = vgic().park(slot_.index, gic_);
+  }
+  vm_.kick(raised, slot_.index);
+  vgic().mark_dirty(slot_.index);
+  while (vm_.state() == Vm::State::running) {
+    {
+      const LockGuard guard{vm_.lock_};
+      if (vgic().has_deliverable(slot_.index)) return;
+    }
+    wait_for_interrupt();
+  }
+}
+
+void VcpuLoop::handle_page_fault(const Exit::NestedPageFault& fault) noexcept {
+  log(Level::warn, "vm{} vcpu{}: {} at IPA {:x} (VA {:x}, PC {:x}): {}; the guest gets an external abort", vm_.id(),
+      slot_.index, fault.is_fetch ? "instruction fetch" : fault.is_write ? "write" : "read", fault.addr, fault.gva,
+      vcpu().trap_frame().exception_pc(), meaning_of(static_cast<Fsc>(fault.fsc)));
+  CHECK((fault.is_fetch ? vcpu().inject_instruction_abort(fault.gva)
+                        : vcpu().inject_data_abort(fault.gva, Fsc::external, fault.is_write))
+            .has_value());
+}
+
+bool VcpuLoop::handle_failure(const Exit::FailEntry& failure) noexcept {
+  if (failure.is_serror) {
+    log(Level::warn, "vm{} vcpu{}: SError (ESR {:x}) while the guest ran; it gets it", vm_.id(), slot_.index,
+        failure.esr.raw);
+    CHECK(vcpu().inject_serror().has_value());
+    return true;
+  }
+  vm_.fail("a fault that no access of the guest explains: ESR {:x}, FAR {:x}", failure.esr.raw, failure.far);
+  return false;
+}
+
+void VcpuLoop::undefined(SysRegId id, bool is_write) noexcept {
+  char storage[40];
+  TextBuffer name{storage};
+  append(name, id);
+  log(Level::debug, "vm{} vcpu{}: {} of {} at PC {:x} is undefined here", vm_.id(), slot_.index,
+      is_write ? "write" : "read", name.view(), vcpu().trap_frame().exception_pc());
+  CHECK(vcpu().inject_undefined().has_value());
+}
+
+void VcpuLoop::read_sysreg(const Exit::SysRegRead& read) noexcept {
+  const SysRegId id = SysRegId::from_iss(SysRegIss::from(read.addr));
+  if (const auto value = slot_.physical_timer.access(id, false, 0, el2::counter_ticks())) {
+    CHECK(vcpu().complete_sysreg_read(*value).has_value());
+    return;
+  }
+  undefined(id, false);
+}
+
+void VcpuLoop::write_sysreg(const Exit::SysRegWrite& write) noexcept {
+  const SysRegId id = SysRegId::from_iss(SysRegIss::from(write.addr));
+  if (slot_.physical_timer.access(id, true, write.value, el2::counter_ticks())) {
+    update_physical_timer();
+    CHECK(vcpu().complete_sysreg_write().has_value());
+    return;
+  }
+  if (id == sysreg::ICC_DIR_EL1) {
+    VgicCpuMask raised{};
+    {
+      const LockGuard guard{vm_.lock_};
+      raised = vgic().deactivate(slot_.index, gic_, static_cast<std::uint32_t>(write.value & 0xFF'FFFF));
+    }
+    vm_.kick(raised, slot_.index);
+    CHECK(vcpu().complete_sysreg_write().has_value());
+    return;
+  }
+  undefined(id, true);
+}
+
+void VcpuLoop::update_physical_timer() noexcept {
+  const std::uint64_t now = el2::counter_ticks();
+  const bool line = slot_.physical_timer.line(now);
+  if (line != slot_.physical_timer_line) {
+    slot_.physical_timer_line = line;
+    VgicCpuMask raised{};
+    {
+      const LockGuard guard{vm_.lock_};
+      raised = vgic().set_ppi_level(slot_.index, guest_machine::kPhysicalTimerIntid, line).value_or(0);
+    }
+    vm_.kick(raised, slot_.index);
+  }
+  program_hypervisor_timer(slot_.physical_timer.next_deadline(now));
+}
+
+void VcpuLoop::read_mmio(const Exit::MmioRead& read) noexcept {
+  std::uint64_t value = 0;
+  VgicCpuMask raised{};
+  MmioOutcome outcome = MmioOutcome::done;
+  {
+    const LockGuard guard{vm_.lock_};
+    if (vgic().contains(read.addr)) {
+      raised = vgic().sync(slot_.index, gic_);
+      vgic().mark_dirty(slot_.index);
+      value = vgic().mmio_read(slot_.index, read.addr, read.width).value;
+    } else {
+      const MmioReply reply = vm_.bus_.read(read.addr, read.width, slot_.index);
+      outcome = reply.outcome;
+      value = reply.value;
+    }
+    raised |= std::exchange(vm_.raised_, 0);
+  }
+  vm_.kick(raised, slot_.index);
+  if (outcome != MmioOutcome::done) {
+    report_bad_access(read.addr, read.width, false, outcome);
+    return;
+  }
+  CHECK(vcpu().complete_mmio_read(value).has_value());
+  vm_.pump_input();
+}
+
+void VcpuLoop::write_mmio(const Exit::MmioWrite& write) noexcept {
+  VgicCpuMask raised{};
+  MmioOutcome outcome = MmioOutcome::done;
+  {
+    const LockGuard guard{vm_.lock_};
+    if (vgic().contains(write.addr)) {
+      raised = vgic().sync(slot_.index, gic_);
+      vgic().mark_dirty(slot_.index);
+      raised |= vgic().mmio_write(slot_.index, write.addr, write.width, write.data);
+    } else {
+      outcome = vm_.bus_.write(write.addr, write.width, slot_.index, write.data).outcome;
+    }
+    raised |= std::exchange(vm_.raised_, 0);
+  }
+  vm_.kick(raised, slot_.index);
+  if (outcome != MmioOutcome::done) {
+    report_bad_access(write.addr, write.width, true, outcome);
+    return;
+  }
+  CHECK(vcpu().complete_mmio_write().has_value());
+  vm_.pump_input();
+}
+
+void VcpuLoop::report_bad_access(std::uint64_t ipa, AccessWidth width, bool is_write, MmioOutcome outcome) noexcept {
+  const MmioNeighbours near = vm_.bus_.nearest(ipa);
+  log(Level::warn, "vm{} vcpu{}: {} of {} bytes at {:x} (PC {:x}): {}; nearest below: {}; above: {}", vm_.id(),
+      slot_.index, is_write ? "write" : "read", bytes_of(width), ipa, vcpu().trap_frame().exception_pc(),
+      name_of(outcome), near.below != nullptr ? near.below->name : "none",
+      near.above != nullptr ? near.above->name : "none");
+  CHECK(vcpu().inject_data_abort(vcpu().exit_frame().far, Fsc::external, is_write).has_value());
+}
+
+void VcpuLoop::handle_interrupt(std::uint32_t intid) noexcept {
+  if (intid == gic::kSpurious) return;
+  gic::priority_drop(intid);
+  if (intid == g_interrupts.virtual_timer) {
+    // Not deactivated here: the list register does that when the guest is done with it.
+    VgicCpuMask raised{};
+    {
+      const LockGuard guard{vm_.lock_};
+      raised = vgic().set_ppi_level(slot_.index, guest_machine::kVirtualTimerIntid, true).value_or(0);
+    }
+    vm_.kick(raised, slot_.index);
+    return;
+  }
+  if (intid == g_interrupts.hypervisor_timer) {
+    update_physical_timer();
+  } else if (intid == g_interrupts.maintenance) {
+    flush();
+  } else if (intid == g_interrupts.uart) {
+    handle_console_input();
+  }
+  // A kick needs nothing but the exit itself.
+  gic::deactivate(intid);
+}
+
+void VcpuLoop::wait_for_interrupt() noexcept {
+  // An unfinished line of output waits for its time; the timer is free for that as far as the guest does not need it.
+  if (const auto wake = console::poll()) {
+    program_hypervisor_timer(vm::earlier(wake, slot_.physical_timer.next_deadline(el2::counter_ticks())));
+  }
+  el2::wfi();  // a pending physical interrupt ends it, although EL2 masks them
+  for (;;) {
+    const std::uint32_t intid = gic::acknowledge();
+    if (intid == gic::kSpurious) return;
+    handle_interrupt(intid);
+  }
+}
+
+}  // namespace arm_vcpu::hv

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a physical CPU does for the vCPU that it runs: enter, act on the exit, enter again.
+#pragma once
+
+#include "arm_vcpu/el2/gic_hw.hpp"
+#include "vm.hpp"
+
+namespace arm_vcpu::hv {
+
+class VcpuLoop {
+ public:
+  explicit VcpuLoop(VcpuSlot& slot) noexcept : slot_{slot}, vm_{*slot.vm} {}
+
+  // Until the VM has ended.
+  void run() noexcept;
+
+ private:
+  using Exit = AxVCpuExitReason;
+
+  [[nodiscard]] bool wait_for_start() noexcept;
+  void run_until_off() noexcept;
+  void flush() noexcept;
+
+  // Each answers one exit. False: the vCPU leaves its loop.
+  [[nodiscard]] bool act_on(const Exit& exit) noexcept;
+  void read_mmio(const Exit::MmioRead& read) noexcept;
+  void write_mmio(const Exit::MmioWrite& write) noexcept;
+  void report_bad_access(std::uint64_t ipa, AccessWidth width, bool is_write, MmioOutcome outcome) noexcept;
+  void read_sysreg(const Exit::SysRegRead& read) noexcept;
+  void write_sysreg(const Exit::SysRegWrite& write) noexcept;
+  void halt() noexcept;
+  void handle_page_fault(const Exit::NestedPageFault& fault) noexcept;
+  [[nodiscard]] bool handle_failure(const Exit::FailEntry& failure) noexcept;
+  void send_sgi(const Exit::SendIPI& ipi) noexcept;
+
+  void handle_interrupt(std::uint32_t intid) noexcept;
+  void wait_for_interrupt() noexcept;
+  void update_physical_timer() noexcept;
+  void undefined(SysRegId id, bool is_write) noexcept;
+
+  Aarch64VCpu& vcpu() noexcept { return *slot_.vcpu; }
+  Vgic& vgic() noexcept { return *vm_.vgic_; }
+
+  VcpuSlot& slot_;
+  Vm& vm_;
+  el2::GicHw gic_{};
+};
+
+// The interrupts that this CPU's loop needs, once per CPU.
+struct LoopInterrupts {
+  std::uint32_t virtual_timer{};
+  std::uint32_t hypervisor_timer{};
+  std::uint32_t maintenance{};
+  std::uint32_t uart{};  // 0: polled
+};
+void set_loop_interrupts(const LoopInterrupts& interrupts) noexcept;
+
+// The SGI that makes a CPU look at its vCPU again.
+inline constexpr std::uint32_t kKickSgi = 1;
+
+// An interrupt that the loop of any VM may have taken, or a CPU without one.
+void handle_console_input() noexcept;
+
+}  // namespace arm_vcpu::hv

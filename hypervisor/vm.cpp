@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vm.hpp"
+
+#include <cstring>
+
+#include "arm_vcpu/el2/sysreg.hpp"
+#include "arm_vcpu/vm/guest_fdt.hpp"
+#include "arm_vcpu/vm/stage2_layout.hpp"
+#include "console.hpp"
+#include "memory.hpp"
+
+namespace arm_vcpu::hv {
+namespace {
+
+// The whole guest's RAM below this many bits of IPA: RAM starts at 1 GiB and 255 GiB is the most a bundle asks for.
+unsigned ipa_bits_for(std::uint64_t end) noexcept {
+  const unsigned needed = 64U - static_cast<unsigned>(__builtin_clzll(end - 1));
+  return needed < 32 ? 32 : needed;
+}
+
+constexpr std::uint64_t kBlock2M = std::uint64_t{2} << 20;
+
+void copy(std::byte* to, std::span<const std::byte> from) noexcept { std::memcpy(to, from.data(), from.size()); }
+
+}  // namespace
+
+Result<> Vm::build(unsigned id, const BundleVm& config, std::span<const unsigned> cpus,
+                   VmEnvironment& environment) noexcept {
+  id_ = id;
+  config_ = config;
+  vcpu_count_ = static_cast<unsigned>(cpus.size());
+  cntvoff_ = el2::counter_ticks();
+  if (const Result<> mapped = map_memory(environment); !mapped) return mapped;
+  if (const Result<> created = create_interrupt_controller(environment.capabilities); !created) return created;
+  if (const Result<> added = bus_.add({.base = guest_machine::kUart.base,
+                                       .size = guest_machine::kUart.bytes,
+                                       .name = "pl011@9000000",
+                                       .device = &uart_,
+                                       .widths = kWidthsUpToWord});
+      !added) {
+    return added;
+  }
+  power_.emplace(std::span{power_slots_}.first(vcpu_count_), std::span{executable_}.first(flash_.bytes != 0 ? 2 : 1));
+  for (unsigned i = 0; i < vcpu_count_; ++i) {
+    power_slots_[i].mpidr = guest_machine::affinity_of(i);
+    VcpuSlot& slot = slots_[i];
+    slot.vm = this;
+    slot.index = i;
+    slot.cpu = cpus[i];
+    Result<Aarch64VCpu> vcpu =
+        Aarch64VCpu::create({.mpidr_el1 = guest_machine::affinity_of(i), .dtb_addr = layout_.dtb.base});
+    if (!vcpu) return std::unexpected(vcpu.error());
+    slot.vcpu.emplace(std::move(*vcpu));
+    if (const Result<> set = slot.vcpu->setup(
+            {.cntvoff_el2 = cntvoff_, .index = i, .power = &*power_, .interrupts = this});
+        !set) {
+      return set;
+    }
+    if (const Result<> root = slot.vcpu->set_ept_root({memory_->vttbr().raw, memory_->layout().vtcr().raw}); !root) {
+      return root;
+    }
+    if (const Result<> linked =
+            vgic_->link_physical(i, guest_machine::kVirtualTimerIntid,
+                                 static_cast<std::uint16_t>(environment.virtual_timer_intid));
+        !linked) {
+      return linked;
+    }
+  }
+  return load();
+}
+
+Result<> Vm::map_memory(VmEnvironment& environment) noexcept {
+  const CpuIdentity& cpu = environment.capabilities.id;
+  const std::uint64_t end = guest_machine::kRamBase + config_.memory_bytes;
+  const Result<stage2::Layout> layout =
+      stage2::layout_for(ipa_bits_for(end), IdAa64Mmfr0::from(cpu.id_aa64mmfr0_el1),
+                         IdAa64Mmfr1::from(cpu.id_aa64mmfr1_el1));
+  if (!layout) return std::unexpected(layout.error());
+  // One VM, one VMID for its whole life: there are at most kMaxVms of them.
+  Result<GuestMemory> memory =
+      GuestMemory::create(*layout, environment.tables, environment.tlb, static_cast<std::uint16_t>(id_ + 1));
+  if (!memory) return std::unexpected(memory.error());
+  memory_.emplace(std::move(*memory));
+
+  const Result<Range> ram = memory::allocate_guest_ram(config_.memory_bytes);
+  if (!ram) return std::unexpected(ram.error());
+  ram_ = {guest_machine::kRamBase, ram->base, config_.memory_bytes};
+  executable_[0] = {ram_.ipa, ram_.ipa + ram_.bytes};
+  if (const Result<> mapped = memory_->map(ram_.ipa, ram_.pa, ram_.bytes, stage2::kGuestRam); !mapped) return mapped;
+  if (config_.kernel) return {};
+
+  const std::uint64_t flash_bytes = bits::align_up(config_.boot_file.size(), kBlock2M);
+  const Result<Range> flash = memory::allocate(flash_bytes, kBlock2M);
+  if (!flash) return std::unexpected(flash.error());
+  flash_ = {guest_machine::kFlash.base, flash->base, flash_bytes};
+  executable_[1] = {flash_.ipa, flash_.ipa + flash_.bytes};
+  return memory_->map(flash_.ipa, flash_.pa, flash_.bytes, stage2::kGuestRom);
+}
+
+Result<> Vm::create_interrupt_controller(const Capabilities& caps) noexcept {
+  std::array<std::uint64_t, kMaxVcpus> affinities{};
+  for (unsigned i = 0; i < vcpu_count_; ++i) affinities[i] = guest_machine::affinity_of(i);
+  Result<Vgic> vgic = Vgic::create({.gicd_base = guest_machine::kGicd.base,
+                                    .gicr_base = guest_machine::kGicr.base,
+                                    .affinities = std::span{affinities}.first(vcpu_count_),
+                                    .vtr = arm_vcpu::gic::IchVtr::from(caps.id.ich_vtr_el2)},
+                                   std::span{vgic_cpus_}.first(vcpu_count_), vgic_spis_);
+  if (!vgic) return std::unexpected(vgic.error());
+  vgic_.emplace(std::move(*vgic));
+  return {};
+}
+
+// Fills the guest's memory as at power-on. No CPU runs the VM.
+Result<> Vm::load() noexcept {
+  const GuestFiles files{.ramdisk_bytes = config_.ramdisk.size(), .dtb_bytes = kGuestFdtBytes};
+  const IpaRange ram{ram_.ipa, ram_.bytes};
+  const Result<GuestLayout> layout = config_.kernel ? plan_guest(ram, *config_.kernel, files)
+                                                    : plan_firmware(ram, config_.boot_file.size(), files);
+  if (!layout) return std::unexpected(layout.error());
+  layout_ = *layout;
+
+  memory::zero({ram_.pa, ram_.bytes});
+  if (config_.kernel) {
+    copy(ram_.at(layout_.kernel.base), config_.boot_file);
+  } else {
+    // Erased flash reads as ones.
+    std::memset(flash_.at(flash_.ipa), 0xFF, flash_.bytes);
+    copy(flash_.at(flash_.ipa), config_.boot_file);
+  }
+  if (!config_.ramdisk.empty()) copy(ram_.at(layout_.ramdisk.base), config_.ramdisk);
+  GuestFdtConfig fdt{.ram = ram,
+                     .cpus = vcpu_count_,
+                     .cpu_compatible = cpu_compatible_of(VCPU_READ_SYSREG(midr_el1)),
+                     .bootargs = config_.bootargs,
+                     .ramdisk = layout_.ramdisk};
+  if (const Result<std::size_t> written =
+          write_guest_fdt({ram_.at(layout_.dtb.base), kGuestFdtBytes}, fdt);
+      !written) {
+    return std::unexpected(written.error());
+  }
+  // The guest starts with its caches off, so all of it must be in memory, zeroes too: what the host's caches hold would
+  // otherwise come out later, over what the guest wrote. [armarm] "Behavior of caches at reset"
+  el2::dc_civac_range(ram_.pa, ram_.bytes);
+  if (flash_.bytes != 0) el2::dc_civac_range(flash_.pa, flash_.bytes);
+  el2::ic_ialluis();
+
+  vgic_->reset();
+  uart_.reset();
+  power_->reset(0);
+  for (unsigned i = 0; i < vcpu_count_; ++i) {
+    slots_[i].physical_timer = {};
+    slots_[i].physical_timer_line = false;
+  }
+  return slots_[0].vcpu->reset(layout_.entry, layout_.dtb.base);
+}
+
+Result<> Vm::inject(unsigned vcpu_index, std::uint32_t intid) noexcept {
+  VgicCpuMask mask{};
+  {
+    const LockGuard guard{lock_};
+    const Result<VgicCpuMask> injected = vgic_->inject(vcpu_index, intid);
+    if (!injected) return std::unexpected(injected.error());
+    mask = *injected;
+  }
+  kick(mask, kMaxVcpus);
+  return {};
+}
+
+void VmUartHost::transmit(std::uint8_t character) noexcept {
+  const char c = static_cast<char>(character);
+  console::write(vm_.id_, {&c, 1});
+}
+
+// The lock is held: the UART is called under it only.
+void VmUartHost::set_irq(bool level) noexcept {
+  vm_.raised_ |= vm_.vgic_->set_spi_level(guest_machine::kUartIntid, level).value_or(0);
+}
+
+bool VmUartHost::irq_enabled() const noexcept {
+  constexpr std::uint64_t kIsenabler = 0x100;
+  const std::uint64_t ipa = guest_machine::kGicd.base + kIsenabler + guest_machine::kUartIntid / 32 * 4;
+  return (vm_.vgic_->mmio_read(0, ipa, AccessWidth::word).value >> (guest_machine::kUartIntid % 32) & 1) != 0;
+}
+
+void Vm::pump_input() noexcept {
+  if (!console::has_input(id_)) return;
+  VgicCpuMask raised{};
+  {
+    const LockGuard guard{lock_};
+    while (uart_.can_receive()) {
+      const std::optional<char> byte = console::read(id_);
+      if (!byte) break;
+      uart_.receive(static_cast<std::uint8_t>(*byte));
+    }
+    raised = std::exchange(raised_, 0);
+  }
+  kick(raised, kMaxVcpus);
+}
+
+}  // namespace arm_vcpu::hv

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+// One guest: its memory, its devices, its vCPUs. Composition of the library's parts.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "arm_vcpu/arm_vcpu.hpp"
+#include "arm_vcpu/el2/stage2_hw.hpp"
+#include "arm_vcpu/vm/bundle.hpp"
+#include "arm_vcpu/vm/guest_layout.hpp"
+#include "arm_vcpu/vm/mmio_bus.hpp"
+#include "arm_vcpu/vm/pl011.hpp"
+#include "arm_vcpu/vm/stage2.hpp"
+#include "arm_vcpu/vm/timer.hpp"
+#include "arm_vcpu/vm/vgic.hpp"
+#include "lock.hpp"
+
+namespace arm_vcpu::hv {
+
+class Vm;
+
+inline constexpr unsigned kMaxVms = 8;
+inline constexpr unsigned kMaxVcpus = 8;
+inline constexpr unsigned kSpis = 256;  // as many as QEMU's `virt` has
+
+// Tables for the stage 2 of all VMs: RAM is mapped by blocks, so a VM needs a handful.
+inline constexpr std::size_t kStage2Tables = 512;
+using Stage2Tables = el2::TablePool<kStage2Tables>;
+using GuestMemory = Stage2<Stage2Tables, el2::TlbOps>;
+
+// One vCPU and what the hypervisor keeps for it.
+struct VcpuSlot {
+  Vm* vm{};
+  unsigned index{};
+  unsigned cpu{};  // the physical CPU that runs it
+  std::optional<Aarch64VCpu> vcpu;
+  vm::EmulatedTimer physical_timer;  // the guest's CNTP
+  bool physical_timer_line{};
+  std::array<std::uint64_t, kExitKindCount> exits{};
+};
+
+// What every VM shares of the machine.
+struct VmEnvironment {
+  Stage2Tables& tables;
+  el2::TlbOps& tlb;
+  const Capabilities& capabilities;   // of every CPU that runs a vCPU
+  std::uint32_t virtual_timer_intid;  // physical PPI of the virtual timer
+};
+
+// The UART's other side: the terminal and the interrupt controller.
+class VmUartHost final : public Pl011Host {
+ public:
+  explicit VmUartHost(Vm& vm) noexcept : vm_{vm} {}
+  void transmit(std::uint8_t character) noexcept override;
+  void set_irq(bool level) noexcept override;
+  [[nodiscard]] bool irq_enabled() const noexcept override;
+
+ private:
+  Vm& vm_;
+};
+
+class Vm final : public VirtualInterrupts {
+ public:
+  Vm() noexcept : uart_host_{*this}, uart_{uart_host_} {}
+
+  // Allocates and maps memory, wires the devices, creates the vCPUs; `cpus[n]` is the physical CPU of vCPU n. Once.
+  [[nodiscard]] Result<> build(unsigned id, const BundleVm& config, std::span<const unsigned> cpus,
+                               VmEnvironment& environment) noexcept;
+
+  // Runs vCPU `index` on this CPU, which must be the one given to build(); returns when the VM has ended.
+  void run_vcpu(unsigned index) noexcept;
+
+  // Moves waiting input from the terminal into the UART as far as the guest takes it.
+  void pump_input() noexcept;
+
+  enum class State : std::uint32_t { running, stopping, ended };
+  [[nodiscard]] State state() const noexcept { return state_.load(std::memory_order_acquire); }
+  [[nodiscard]] unsigned id() const noexcept { return id_; }
+  [[nodiscard]] std::uint64_t entry() const noexcept { return layout_.entry; }
+  [[nodiscard]] std::string_view name() const noexcept { return config_.name; }
+  [[nodiscard]] unsigned vcpu_count() const noexcept { return vcpu_count_; }
+  [[nodiscard]] const VcpuSlot& slot(unsigned index) const noexcept { return slots_[index]; }
+  // Empty: ended by SYSTEM_OFF.
+  [[nodiscard]] std::string_view failure() const noexcept { return failure_.view(); }
+
+  // VirtualInterrupts
+  [[nodiscard]] Result<> inject(unsigned vcpu_index, std::uint32_t intid) noexcept override;
+
+ private:
+  friend class VmUartHost;
+  friend class VcpuLoop;
+
+  enum class Ending : std::uint8_t { power_off, reset, failure };
+
+  [[nodiscard]] Result<> map_memory(VmEnvironment& environment) noexcept;
+  [[nodiscard]] Result<> create_interrupt_controller(const Capabilities& caps) noexcept;
+  [[nodiscard]] Result<> load() noexcept;
+  void stop(Ending ending) noexcept;
+  void fail(std::string_view pattern, std::uint64_t a = 0, std::uint64_t b = 0) noexcept;
+  void arrive() noexcept;
+  void kick(VgicCpuMask vcpus, unsigned self) noexcept;
+
+  unsigned id_{};
+  unsigned vcpu_count_{};
+  BundleVm config_{};
+  std::uint64_t cntvoff_{};
+
+  // Where the guest's memory is. `pa` of firmware is empty without one.
+  struct Backing {
+    std::uint64_t ipa{}, pa{}, bytes{};
+    [[nodiscard]] std::byte* at(std::uint64_t address) const noexcept {
+      return reinterpret_cast<std::byte*>(pa + (address - ipa));
+    }
+  };
+  Backing ram_{};
+  Backing flash_{};
+  GuestLayout layout_{};
+  std::optional<GuestMemory> memory_;
+  std::array<EntryRange, 2> executable_{};
+
+  // Guards everything below that more than one CPU touches: vGIC, bus, UART.
+  SpinLock lock_;
+  std::array<VgicCpu, kMaxVcpus> vgic_cpus_{};
+  std::array<VgicIrq, kSpis> vgic_spis_{};
+  std::optional<Vgic> vgic_;
+  MmioBus bus_;
+  VmUartHost uart_host_;
+  Pl011 uart_;
+  VgicCpuMask raised_{};  // vCPUs to kick once the lock is free
+
+  std::array<PowerSlot, kMaxVcpus> power_slots_{};
+  std::optional<PowerDomain> power_;
+  std::array<VcpuSlot, kMaxVcpus> slots_{};
+
+  std::atomic<State> state_{State::running};
+  Ending ending_{};
+  std::atomic<unsigned> arrived_{};
+  std::array<char, 160> failure_storage_{};
+  TextBuffer failure_{failure_storage_};
+  unsigned resets_{};
+};
+
+// Called by a VM's last CPU when it has ended; hypervisor/main ends the machine after the last VM.
+void vm_ended(Vm& vm) noexcept;
+
+}  // namespace arm_vcpu::hv

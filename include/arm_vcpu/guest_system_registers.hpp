@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// The guest's system registers while the vCPU is not on a CPU, and what the hypervisor programs for it.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+namespace arm_vcpu {
+
+class TextBuffer;
+
+struct GuestSystemRegisters {
+#define VCPU_GUEST_SYSREG(name, access, group) std::uint64_t name{};
+#include "arm_vcpu/guest_sysregs.def"
+#undef VCPU_GUEST_SYSREG
+
+  // Reads the guest's own registers (not the control registers, not the IA key) from this CPU into here. EL2 only.
+  void store(bool with_pauth) noexcept;
+
+  // Writes all but the IA key to this CPU. EL2 only. The caller's ISB, or the ERET that enters the guest, makes them take effect.
+  void restore(bool with_pauth) const noexcept;
+};
+
+enum class SysRegGroup : std::uint8_t { control, el1, pauth, pauth_ia };
+
+// One row of the table, for dumps, debuggers and tools.
+struct GuestSysRegInfo {
+  std::string_view name;
+  std::uint64_t GuestSystemRegisters::* member;
+  SysRegGroup group;
+};
+
+[[nodiscard]] std::span<const GuestSysRegInfo> guest_sysreg_table() noexcept;
+
+// One "name value" pair a line.
+void append(TextBuffer& out, const GuestSystemRegisters& registers) noexcept;
+
+}  // namespace arm_vcpu

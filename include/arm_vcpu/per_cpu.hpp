@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// One physical CPU as the library sees it: enabled or not, what EL2 was like before, whose FP registers are live.
+#pragma once
+
+#include <cstdint>
+
+#include "arm_vcpu/capabilities.hpp"
+#include "arm_vcpu/result.hpp"
+
+namespace arm_vcpu {
+
+class Aarch64VCpu;
+
+class Aarch64PerCpu {
+ public:
+  constexpr explicit Aarch64PerCpu(unsigned index = 0) noexcept : index_{index} {}
+  Aarch64PerCpu(const Aarch64PerCpu&) = delete;
+  Aarch64PerCpu& operator=(const Aarch64PerCpu&) = delete;
+
+  // Installs the library's vectors on the CPU that calls it. Saves VBAR_EL2, HCR_EL2, CPTR_EL2, MDCR_EL2. Complete (ISB)
+  // on return. Errors: cpu_already_enabled, and those of check_hardware_support().
+  [[nodiscard]] Result<> hardware_enable() noexcept;
+
+  // Puts back what hardware_enable() saved. Errors: cpu_not_enabled; already_bound while a vCPU is bound here.
+  [[nodiscard]] Result<> hardware_disable() noexcept;
+
+  [[nodiscard]] bool is_enabled() const noexcept { return enabled_; }
+  [[nodiscard]] unsigned index() const noexcept { return index_; }
+  [[nodiscard]] const Capabilities& capabilities() const noexcept { return capabilities_; }
+  // The vCPU bound to this CPU, or null.
+  [[nodiscard]] Aarch64VCpu* current() const noexcept { return current_; }
+
+ private:
+  friend class Aarch64VCpu;
+
+  unsigned index_{};
+  bool enabled_{};
+  Capabilities capabilities_{};
+  Aarch64VCpu* current_{};
+  Aarch64VCpu* fp_owner_{};  // whose FP/SIMD registers this CPU holds
+  std::uint64_t host_vbar_el2_{};
+  std::uint64_t host_hcr_el2_{};
+  std::uint64_t host_cptr_el2_{};
+  std::uint64_t host_mdcr_el2_{};
+};
+
+}  // namespace arm_vcpu

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+// The virtual CPU.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+
+#include "arm_vcpu/arch/registers.hpp"
+#include "arm_vcpu/arch/sysreg_id.hpp"
+#include "arm_vcpu/capabilities.hpp"
+#include "arm_vcpu/exit_reason.hpp"
+#include "arm_vcpu/guest_system_registers.hpp"
+#include "arm_vcpu/per_cpu.hpp"
+#include "arm_vcpu/psci.hpp"
+#include "arm_vcpu/result.hpp"
+#include "arm_vcpu/trap_frame.hpp"
+
+namespace arm_vcpu {
+
+// Where Aarch64VCpu::inject_interrupt() delivers: the VM's interrupt controller.
+class VirtualInterrupts {
+ public:
+  // Makes `intid` pending for vCPU `vcpu_index` (SGIs, PPIs) or for the CPU that it is routed to (SPIs, LPIs).
+  [[nodiscard]] virtual Result<> inject(unsigned vcpu_index, std::uint32_t intid) noexcept = 0;
+
+ protected:
+  ~VirtualInterrupts() = default;
+};
+
+struct Aarch64VCpuCreateConfig {
+  std::uint64_t mpidr_el1{};  // affinity fields only; RES1 bit 31 is added
+  std::uint64_t dtb_addr{};   // IPA of the device tree, x0 at the first entry
+};
+
+struct Aarch64VCpuSetupConfig {
+  bool passthrough_interrupt{};  // the guest owns the physical GIC: HCR_EL2.IMO and FMO stay 0
+  bool passthrough_timer{};      // the guest owns the physical timer too: CNTP_* accesses are not trapped
+  std::uint64_t cntvoff_el2{};   // ticks: CNTVCT_EL0 == CNTPCT_EL0 - cntvoff_el2; the same for all vCPUs of a VM
+  unsigned index{};              // this vCPU's place in the VM and in `power`
+  PowerDomain* power{};          // the VM's PSCI state; null: CPU_ON and CPU_OFF are the caller's
+  VirtualInterrupts* interrupts{};  // null: inject_interrupt() writes a list register of the CPU that it is bound to
+  PsciConfig psci{};
+};
+
+// The stage-2 translation that a vCPU runs in. vm::Stage2 gives both values.
+struct Stage2Root {
+  std::uint64_t vttbr_el2{};
+  std::uint64_t vtcr_el2{};
+};
+
+// V0 to V31, FPSR and FPCR.
+struct alignas(16) FpSimdState {
+  std::array<std::uint64_t, 64> v{};
+  std::uint64_t fpsr{};
+  std::uint64_t fpcr{};
+};
+
+// What the world switch in lib/el2 works on. While the guest runs, SP_EL2 points here.
+struct alignas(64) VCpuContext : ExitFrame {
+  std::uint64_t host_sp{};               // stack of the caller of run()
+  std::uint64_t swap_ia_key{};           // not 0: EL2 has a pointer authentication key of its own
+  std::uint64_t guest_ia_key[2]{};       // low, high
+  std::uint64_t host_ia_key[2]{};
+};
+
+// A virtual CPU. Not thread-safe: one CPU at a time uses it. Nothing in it allocates.
+//
+// Life: create -> setup -> set_ept_root, set_entry -> bind -> run ... run -> unbind. bind() to unbind() is the time its
+// system registers are live on a CPU; run() switches the general-purpose registers only.
+class Aarch64VCpu final : VCpuContext {
+ public:
+  // Move it only before the first bind(): CPUs hold its address from then on.
+  Aarch64VCpu(Aarch64VCpu&&) noexcept = default;
+  Aarch64VCpu(const Aarch64VCpu&) = delete;
+  Aarch64VCpu& operator=(const Aarch64VCpu&) = delete;
+
+  // Errors: bad_mpidr.
+  [[nodiscard]] static Result<Aarch64VCpu> create(const Aarch64VCpuCreateConfig& config) noexcept;
+
+  // Resets the vCPU to the architectural warm-reset state of EL1 (AArch64, MMU and caches off, DAIF masked).
+  // Errors: already_bound; those of check_hardware_support() for this CPU.
+  [[nodiscard]] Result<> setup(const Aarch64VCpuSetupConfig& config) noexcept;
+
+  // The same state again, with the configuration of the last setup(); x0 is `argument`. Errors: not_set_up,
+  // already_bound.
+  [[nodiscard]] Result<> reset(std::uint64_t entry_ipa, std::uint64_t argument) noexcept;
+
+  // Errors: bad_entry unless `ipa` is 4-byte aligned and, once a stage-2 root is set, below its IPA limit.
+  [[nodiscard]] Result<> set_entry(std::uint64_t ipa) noexcept;
+
+  // Errors: unaligned_stage2_root, unsupported_ipa_size, unsupported_granule, already_bound.
+  [[nodiscard]] Result<> set_ept_root(Stage2Root root) noexcept;
+
+  // Makes the vCPU's system registers those of this CPU, which `cpu` must describe. Errors: cpu_not_enabled, not_set_up,
+  // no_entry, no_stage2_root, already_bound (also: another vCPU is bound here), fp_state_elsewhere.
+  [[nodiscard]] Result<> bind(Aarch64PerCpu& cpu) noexcept;
+
+  // Saves them back and restores the host's. FP/SIMD stays live on this CPU until another vCPU needs it.
+  // Errors: not_bound.
+  [[nodiscard]] Result<> unbind() noexcept;
+
+  // Saves this vCPU's live FP/SIMD registers to memory, so that it can move. Call on the CPU that holds them.
+  void release_fp(Aarch64PerCpu& cpu) noexcept;
+
+  // Enters the guest; returns at the next exit that the vCPU does not handle itself. An access that was reported and not
+  // completed is executed again. Errors: not_bound.
+  [[nodiscard]] Result<AxVCpuExitReason> run() noexcept;
+
+  // Answers. Each moves the PC past the instruction. Errors: no_access_pending.
+  [[nodiscard]] Result<> complete_mmio_read(std::uint64_t value) noexcept;  // cut to the width, then extended
+  [[nodiscard]] Result<> complete_mmio_write() noexcept;
+  [[nodiscard]] Result<> complete_sysreg_read(std::uint64_t value) noexcept;
+  [[nodiscard]] Result<> complete_sysreg_write() noexcept;
+
+  // x0 to x30. Errors: bad_register.
+  [[nodiscard]] Result<> set_gpr(unsigned index, std::uint64_t value) noexcept;
+  void set_return_value(std::uint64_t value) noexcept { frame.gpr[0] = value; }
+
+  // Makes an interrupt pending. Errors: bad_interrupt_id (SGIs 0-15, PPIs 16-31, SPIs 32-1019, LPIs 8192 and up are the
+  // range; the interrupt controller may have less), not_bound without an interrupt controller, out_of_slots when every
+  // list register is in use.
+  [[nodiscard]] Result<> inject_interrupt(std::uint32_t intid) noexcept;
+
+  // Makes the guest take an exception at EL1 instead of the instruction that exited, at the current PC, with ESR_EL1,
+  // FAR_EL1, ELR_EL1, SPSR_EL1 and the vector that the architecture defines. [armarm] "Exception entry".
+  // Errors: not_bound.
+  [[nodiscard]] Result<> inject_undefined() noexcept;
+  [[nodiscard]] Result<> inject_data_abort(std::uint64_t fault_address, Fsc fsc = Fsc::external,
+                                           bool is_write = false) noexcept;
+  [[nodiscard]] Result<> inject_instruction_abort(std::uint64_t fault_address, Fsc fsc = Fsc::external) noexcept;
+  // Pends a virtual SError (HCR_EL2.VSE); the guest takes it when PSTATE.A allows. Errors: not_bound.
+  [[nodiscard]] Result<> inject_serror() noexcept;
+
+  [[nodiscard]] const ExitFrame& exit_frame() const noexcept { return *this; }
+  [[nodiscard]] TrapFrame& trap_frame() noexcept { return frame; }
+  [[nodiscard]] const TrapFrame& trap_frame() const noexcept { return frame; }
+  // Of a bound vCPU the el1 group is live on its CPU: refresh_system_registers() copies it here first.
+  [[nodiscard]] const GuestSystemRegisters& system_registers() const noexcept { return registers_; }
+  void refresh_system_registers() noexcept;
+  [[nodiscard]] std::uint64_t mpidr() const noexcept { return config_.mpidr_el1; }
+  [[nodiscard]] unsigned index() const noexcept { return setup_.index; }
+  [[nodiscard]] bool is_bound() const noexcept { return cpu_ != nullptr; }
+  // Exits of a class that the library does not expect, answered with UNDEF.
+  [[nodiscard]] std::uint64_t unexpected_exits() const noexcept { return unexpected_exits_; }
+
+ private:
+  friend struct ExitPath;
+
+  // An exit that waits for its answer.
+  struct PendingAccess {
+    enum class Kind : std::uint8_t { none, mmio_read, mmio_write, sysreg_read, sysreg_write } kind{};
+    std::uint8_t reg{};
+    AccessWidth width{};
+    AccessWidth reg_width{};
+    bool signed_ext{};
+  };
+
+  // Sanitised ID registers, op0 3, op1 0, CRn 0, CRm 1 to 7.
+  using IdRegisterFile = std::array<std::uint64_t, 56>;
+
+  Aarch64VCpu() = default;
+  void reset_registers() noexcept;
+  Result<> take_pending(PendingAccess::Kind wanted) noexcept;
+  void claim_fp() noexcept;
+
+  AxVCpuExitReason exit_;
+  PendingAccess pending_;
+  Aarch64PerCpu* cpu_{};     // bound to
+  Aarch64PerCpu* fp_cpu_{};  // whose FP registers are this vCPU's
+  GuestSystemRegisters registers_;
+  Capabilities capabilities_;
+  IdRegisterFile id_registers_{};
+  Aarch64VCpuCreateConfig config_;
+  Aarch64VCpuSetupConfig setup_;
+  std::optional<std::uint64_t> entry_;
+  std::uint64_t unexpected_exits_{};
+  bool is_set_up_{};
+  bool has_root_{};
+  FpSimdState fp_;
+};
+
+// The exit path. The vector calls vmexit_handler(), which calls the rest; a debugger can stop in each.
+// True: the exit is dealt with and the guest goes on. False: run() returns the reason in the vCPU.
+extern "C" bool vmexit_handler(VCpuContext* context) noexcept;
+bool handle_exception_sync(Aarch64VCpu& vcpu) noexcept;
+bool handle_data_abort(Aarch64VCpu& vcpu) noexcept;
+bool handle_instruction_abort(Aarch64VCpu& vcpu) noexcept;
+bool handle_system_register(Aarch64VCpu& vcpu) noexcept;
+bool handle_hvc64_exception(Aarch64VCpu& vcpu) noexcept;
+bool handle_smc64_exception(Aarch64VCpu& vcpu) noexcept;
+
+// What handle_psci_call() did with a call.
+enum class PsciHandling : std::uint8_t { not_psci, answered, exits };
+PsciHandling handle_psci_call(Aarch64VCpu& vcpu) noexcept;
+
+}  // namespace arm_vcpu

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// The guests of one machine in one file: a device-tree blob that dtc makes with /incbin/, in the shape of U-Boot's FIT.
+//
+//   / {
+//     compatible = "arm-vcpu,bundle";
+//     images {
+//       linux  { data = /incbin/("Image");      type = "kernel"; arch = "arm64"; compression = "none"; };
+//       initrd { data = /incbin/("initrd.gz");  type = "ramdisk"; };
+//       uboot  { data = /incbin/("u-boot.bin"); type = "firmware"; };
+//     };
+//     vms {
+//       vm0 {
+//         compatible = "arm-vcpu,vm";
+//         description = "Debian";        // optional: the name shown on the console, else the node's
+//         kernel = "linux";              // or firmware = "uboot", exactly one
+//         ramdisk = "initrd";            // optional
+//         bootargs = "console=ttyAMA0";  // optional
+//         cpus = <4>;                    // default 1
+//         memory-mib = <512>;            // default 512
+//         affinity = <0 1 2 3>;          // optional: the physical CPU of each vCPU, ascending
+//         gic-version = <3>;             // optional
+//       };
+//     };
+//     hypervisor { log-level = "info"; };  // optional
+//   };
+//
+// Needs libfdt.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <expected>
+#include <optional>
+#include <span>
+#include <string_view>
+
+#include "arm_vcpu/vm/bundle_error.hpp"
+#include "arm_vcpu/vm/image.hpp"
+
+namespace arm_vcpu {
+
+inline constexpr std::size_t kMaxBundleVms = 8;
+inline constexpr unsigned kMaxBundleVcpus = 64;  // per VM
+inline constexpr std::uint64_t kMinGuestMib = 2;
+inline constexpr std::uint64_t kDefaultGuestMib = 512;
+inline constexpr std::uint64_t kMaxGuestMib = 255 * 1024;  // what `virt` has room for below 256 GiB
+
+// What the machine at hand allows.
+struct BundleLimits {
+  unsigned vcpus_per_vm{kMaxBundleVcpus};
+  unsigned physical_cpus{0xFFFF};  // affinity counts from 0 up to this
+};
+
+enum class BundleLogLevel : std::uint8_t { error, warn, info, debug, trace };
+
+// All text and data point into the bundle's blob.
+struct BundleVm {
+  std::string_view name;                 // description, or the node's name
+  std::optional<KernelImage> kernel;     // empty: the VM boots firmware
+  std::span<const std::byte> boot_file;  // the kernel, or the firmware
+  std::span<const std::byte> ramdisk;    // empty: none
+  std::string_view bootargs;             // empty: none
+  unsigned cpus{1};
+  std::uint64_t memory_bytes{};
+  std::array<std::uint16_t, kMaxBundleVcpus> affinity{};  // the first `cpus` entries, when has_affinity
+  bool has_affinity{};
+};
+
+class Bundle {
+ public:
+  // Checks the whole bundle. `blob` is 8-byte aligned, may be longer than the bundle (boot loaders round up), and must
+  // outlive the result.
+  [[nodiscard]] static std::expected<Bundle, BundleError> parse(std::span<const std::byte> blob,
+                                                                const BundleLimits& limits = {}) noexcept;
+
+  [[nodiscard]] std::span<const BundleVm> vms() const noexcept { return std::span{vms_}.first(vm_count_); }
+  // Empty when the bundle does not say.
+  [[nodiscard]] std::optional<BundleLogLevel> log_level() const noexcept { return log_level_; }
+
+ private:
+  friend class BundleParser;
+  Bundle() noexcept = default;
+
+  std::array<BundleVm, kMaxBundleVms> vms_{};
+  std::size_t vm_count_{};
+  std::optional<BundleLogLevel> log_level_;
+};
+
+}  // namespace arm_vcpu

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+// The virtual GIC's hardware half: which ICH_* registers are touched, and when. Included where H is known.
+#pragma once
+
+#include "arm_vcpu/vm/vgic.hpp"
+
+namespace arm_vcpu {
+
+template <GicHypInterface H>
+void Vgic::load(unsigned cpu, H& h) noexcept {
+  VgicCpu& c = cpus_[cpu];
+  h.write_ich_vmcr(c.vmcr);
+  for (unsigned n = 0; n < vtr_.active_priority_registers(); ++n) {
+    h.write_ich_ap0r(n, c.ap0r[n]);
+    h.write_ich_ap1r(n, c.ap1r[n]);
+  }
+  // Another vCPU's interrupts, or after power-on anything, may be there.
+  for (unsigned n = 0; n < vtr_.list_registers(); ++n) h.write_ich_lr(n, {});
+  c.lr_used = 0;
+  c.hcr = idle_hcr();
+  h.write_ich_hcr(c.hcr);
+  mark_dirty(cpu);
+}
+
+template <GicHypInterface H>
+VgicCpuMask Vgic::save(unsigned cpu, H& h) noexcept {
+  const VgicCpuMask kick = park(cpu, h);
+  VgicCpu& c = cpus_[cpu];
+  c.hcr = {};
+  c.lr_used = 0;
+  h.write_ich_hcr(c.hcr);
+  return kick;
+}
+
+template <GicHypInterface H>
+VgicCpuMask Vgic::park(unsigned cpu, H& h) noexcept {
+  const VgicCpuMask kick = sync(cpu, h);
+  VgicCpu& c = cpus_[cpu];
+  c.vmcr = h.read_ich_vmcr();
+  for (unsigned n = 0; n < vtr_.active_priority_registers(); ++n) {
+    c.ap0r[n] = h.read_ich_ap0r(n);
+    c.ap1r[n] = h.read_ich_ap1r(n);
+  }
+  return kick;
+}
+
+template <GicHypInterface H>
+VgicCpuMask Vgic::sync(unsigned cpu, H& h) noexcept {
+  VgicCpu& c = cpus_[cpu];
+  VgicCpuMask kick = 0;
+  if (c.lrs_live) {
+    c.lrs_live = false;
+    if (c.hcr.get<gic::IchHcr::LRENPIE>()) {
+      c.hcr = h.read_ich_hcr();  // with EOIcount; flush() writes it back as 0
+      kick |= retire_outside(cpu, c.hcr.get<gic::IchHcr::EOIcount>());
+    }
+    for (std::uint32_t used = c.lr_used; used != 0; used &= used - 1) {
+      const auto n = static_cast<unsigned>(__builtin_ctz(used));
+      c.lr[n] = h.read_ich_lr(n);
+    }
+    kick |= fold(cpu);
+    mark_dirty(cpu);
+  }
+  release_physical(cpu, h);
+  return kick;
+}
+
+template <GicHypInterface H>
+VgicCpuMask Vgic::flush(unsigned cpu, H& h) noexcept {
+  VgicCpu& c = cpus_[cpu];
+  const VgicCpuMask kick = sync(cpu, h);
+  c.dirty.store(false, std::memory_order_relaxed);
+  if (c.waiting.empty() && c.lr_used == 0 && c.hcr == idle_hcr()) return kick;
+
+  const LrPlan next = plan(cpu, h.read_ich_vmcr());
+  for (std::uint32_t any = c.lr_used | next.used; any != 0; any &= any - 1) {
+    const auto n = static_cast<unsigned>(__builtin_ctz(any));
+    const bool was_used = (c.lr_used >> n & 1) != 0;
+    if (!was_used || c.lr[n] != next.lr[n]) h.write_ich_lr(n, next.lr[n]);
+    c.lr[n] = next.lr[n];
+  }
+  c.lr_used = next.used;
+  if (c.hcr != next.hcr) h.write_ich_hcr(next.hcr);
+  c.hcr = next.hcr;
+  c.lrs_live = next.used != 0 || next.hcr.get<gic::IchHcr::LRENPIE>();
+  return kick;
+}
+
+template <GicHypInterface H>
+VgicCpuMask Vgic::deactivate(unsigned cpu, H& h, std::uint32_t intid) noexcept {
+  VgicCpuMask kick = sync(cpu, h);
+  // [gicv3] "ICC_DIR_EL1": with EOImode 0 the effect is UNPREDICTABLE. Here it has none.
+  if (h.read_ich_vmcr().template get<gic::IchVmcr::VEOIM>()) kick |= deactivate_model(cpu, intid);
+  release_physical(cpu, h);
+  return kick;
+}
+
+template <GicHypInterface H>
+void Vgic::release_physical(unsigned cpu, H& h) noexcept {
+  VgicCpu& c = cpus_[cpu];
+  c.releases.for_each([&](unsigned intid) noexcept {
+    VgicIrq& i = irq(cpu, intid);
+    i.physical_active = false;
+    i.queued_at = kVgicNoCpu;
+    c.releases.erase(intid);
+    h.deactivate(i.physical_intid);
+  });
+}
+
+}  // namespace arm_vcpu

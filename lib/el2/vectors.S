@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+// The world switch: EL2 vectors, guest exit, guest entry.
+//
+// While the guest runs, SP_EL2 is the address of its VCpuContext, so that an exit stores the first register without a
+// free one. The host's stack pointer is in the context. FP/SIMD registers are never touched here.
+#include "arm_vcpu/el2/panic_asm.h"
+#include "context_asm.h"
+
+#define APIAKEYLO_EL1 S3_0_C2_C1_0
+#define APIAKEYHI_EL1 S3_0_C2_C1_1
+
+// An exception taken from the guest. In: SP_EL2 = VCpuContext. At most 32 instructions.
+.macro VCPU_GUEST_EXIT_SLOT kind, target
+    .balign 0x80
+.Lslot_\kind:
+    stp     x0, x1, [sp, #VCPU_CTX_X0 + 8 * 0]
+    stp     x2, x3, [sp, #VCPU_CTX_X0 + 8 * 2]
+    stp     x4, x5, [sp, #VCPU_CTX_X0 + 8 * 4]
+    stp     x6, x7, [sp, #VCPU_CTX_X0 + 8 * 6]
+    stp     x8, x9, [sp, #VCPU_CTX_X0 + 8 * 8]
+    stp     x10, x11, [sp, #VCPU_CTX_X0 + 8 * 10]
+    stp     x12, x13, [sp, #VCPU_CTX_X0 + 8 * 12]
+    stp     x14, x15, [sp, #VCPU_CTX_X0 + 8 * 14]
+    stp     x16, x17, [sp, #VCPU_CTX_X0 + 8 * 16]
+    stp     x18, x19, [sp, #VCPU_CTX_X0 + 8 * 18]
+    stp     x20, x21, [sp, #VCPU_CTX_X0 + 8 * 20]
+    stp     x22, x23, [sp, #VCPU_CTX_X0 + 8 * 22]
+    stp     x24, x25, [sp, #VCPU_CTX_X0 + 8 * 24]
+    stp     x26, x27, [sp, #VCPU_CTX_X0 + 8 * 26]
+    stp     x28, x29, [sp, #VCPU_CTX_X0 + 8 * 28]
+    str     x30, [sp, #VCPU_CTX_X0 + 8 * 30]
+    mov     x0, #\kind
+    b       \target
+    .if     . - .Lslot_\kind > 0x80
+    .error  "vector slot overflows"
+    .endif
+.endm
+
+// AArch32 EL1 cannot be entered (HCR_EL2.RW is 1), but AArch32 EL0 can: its exits use the last four slots.
+    .section .text.arm_vcpu_vectors, "ax"
+    .balign 0x800
+    .global arm_vcpu_vectors
+    .hidden arm_vcpu_vectors
+    .type   arm_vcpu_vectors, %object
+arm_vcpu_vectors:
+    VCPU_EL2_PANIC_SLOT 0
+    VCPU_EL2_PANIC_SLOT 1
+    VCPU_EL2_PANIC_SLOT 2
+    VCPU_EL2_PANIC_SLOT 3
+    VCPU_EL2_PANIC_SLOT 4
+    VCPU_EL2_PANIC_SLOT 5
+    VCPU_EL2_PANIC_SLOT 6
+    VCPU_EL2_PANIC_SLOT 7
+    VCPU_GUEST_EXIT_SLOT VCPU_TRAP_SYNC, .Lexit_with_syndrome
+    VCPU_GUEST_EXIT_SLOT VCPU_TRAP_IRQ, .Lexit_interrupt
+    VCPU_GUEST_EXIT_SLOT VCPU_TRAP_FIQ, .Lexit_interrupt
+    VCPU_GUEST_EXIT_SLOT VCPU_TRAP_SERROR, .Lexit_with_syndrome
+.macro VCPU_GUEST_EXIT_ALIAS offset
+    .balign 0x80
+    b       arm_vcpu_vectors + \offset
+.endm
+    VCPU_GUEST_EXIT_ALIAS 0x400
+    VCPU_GUEST_EXIT_ALIAS 0x480
+    VCPU_GUEST_EXIT_ALIAS 0x500
+    VCPU_GUEST_EXIT_ALIAS 0x580
+    .balign 0x80
+    .size   arm_vcpu_vectors, . - arm_vcpu_vectors
+
+// In: SP_EL2 = VCpuContext with x0-x30 saved, x0 = kind. Latches the syndrome once; nothing reads it again.
+    .section .text.arm_vcpu_world_switch, "ax"
+    .balign 64
+.Lexit_with_syndrome:
+    mrs     x1, elr_el2
+    mrs     x2, spsr_el2
+    mrs     x3, esr_el2
+    mrs     x4, far_el2
+    mrs     x5, hpfar_el2
+    stp     x1, x2, [sp, #VCPU_CTX_ELR]
+    stp     x3, x4, [sp, #VCPU_CTX_ESR]
+    stp     x5, x0, [sp, #VCPU_CTX_HPFAR]
+.Lexit:
+    ldp     x6, x7, [sp, #VCPU_CTX_HOST_SP]
+    mov     x0, sp
+    mov     x19, sp                         // survives vmexit_handler()
+    mov     sp, x6
+    mov     x29, sp                         // the frame record of arm_vcpu_enter_guest: backtraces reach run()
+    cbnz    x7, .Ltake_host_ia_key
+.Lcall_handler:
+    bl      vmexit_handler                  // w0[0]: 1 = go on, 0 = run() returns
+    tbz     w0, #0, .Lleave
+    ldr     x7, [x19, #VCPU_CTX_SWAP_IA_KEY]
+    cbnz    x7, .Ltake_guest_ia_key
+.Lresume:                                   // x19 = VCpuContext
+    mov     sp, x19
+    ldp     x1, x2, [sp, #VCPU_CTX_ELR]
+    msr     elr_el2, x1
+    msr     spsr_el2, x2
+    ldp     x2, x3, [sp, #VCPU_CTX_X0 + 8 * 2]
+    ldp     x4, x5, [sp, #VCPU_CTX_X0 + 8 * 4]
+    ldp     x6, x7, [sp, #VCPU_CTX_X0 + 8 * 6]
+    ldp     x8, x9, [sp, #VCPU_CTX_X0 + 8 * 8]
+    ldp     x10, x11, [sp, #VCPU_CTX_X0 + 8 * 10]
+    ldp     x12, x13, [sp, #VCPU_CTX_X0 + 8 * 12]
+    ldp     x14, x15, [sp, #VCPU_CTX_X0 + 8 * 14]
+    ldp     x16, x17, [sp, #VCPU_CTX_X0 + 8 * 16]
+    ldp     x18, x19, [sp, #VCPU_CTX_X0 + 8 * 18]
+    ldp     x20, x21, [sp, #VCPU_CTX_X0 + 8 * 20]
+    ldp     x22, x23, [sp, #VCPU_CTX_X0 + 8 * 22]
+    ldp     x24, x25, [sp, #VCPU_CTX_X0 + 8 * 24]
+    ldp     x26, x27, [sp, #VCPU_CTX_X0 + 8 * 26]
+    ldp     x28, x29, [sp, #VCPU_CTX_X0 + 8 * 28]
+    ldr     x30, [sp, #VCPU_CTX_X0 + 8 * 30]
+    ldp     x0, x1, [sp, #VCPU_CTX_X0]
+    eret
+    dsb     nsh                             // no speculation past ERET
+    isb
+
+.Lexit_interrupt:                           // an interrupt has no syndrome
+    mrs     x1, elr_el2
+    mrs     x2, spsr_el2
+    stp     x1, x2, [sp, #VCPU_CTX_ELR]
+    str     x0, [sp, #VCPU_CTX_KIND]
+    b       .Lexit
+
+// x19 = VCpuContext. The ISB: the handler signs and checks return addresses with the host's key.
+.Ltake_host_ia_key:
+    mrs     x8, APIAKEYLO_EL1
+    mrs     x9, APIAKEYHI_EL1
+    stp     x8, x9, [x19, #VCPU_CTX_GUEST_IA_KEY]
+    ldp     x8, x9, [x19, #VCPU_CTX_HOST_IA_KEY]
+    msr     APIAKEYLO_EL1, x8
+    msr     APIAKEYHI_EL1, x9
+    isb
+    b       .Lcall_handler
+
+// No ISB: the ERET synchronizes.
+.Ltake_guest_ia_key:
+    ldp     x8, x9, [x19, #VCPU_CTX_GUEST_IA_KEY]
+    msr     APIAKEYLO_EL1, x8
+    msr     APIAKEYHI_EL1, x9
+    b       .Lresume
+
+// void arm_vcpu_enter_guest(VCpuContext* x0). Returns when vmexit_handler() returns false. Clobbers what AAPCS64 lets a
+// function clobber, and SP_EL0.
+    .global arm_vcpu_enter_guest
+    .hidden arm_vcpu_enter_guest
+    .type   arm_vcpu_enter_guest, %function
+arm_vcpu_enter_guest:
+    paciasp
+    stp     x29, x30, [sp, #-96]!
+    mov     x29, sp
+    stp     x19, x20, [sp, #16]
+    stp     x21, x22, [sp, #32]
+    stp     x23, x24, [sp, #48]
+    stp     x25, x26, [sp, #64]
+    stp     x27, x28, [sp, #80]
+    mov     x19, x0
+    mov     x1, sp
+    ldr     x2, [x19, #VCPU_CTX_SP_EL0]
+    ldr     x7, [x19, #VCPU_CTX_SWAP_IA_KEY]
+    str     x1, [x19, #VCPU_CTX_HOST_SP]
+    msr     sp_el0, x2
+    cbnz    x7, .Ltake_guest_ia_key
+    b       .Lresume
+.Lleave:
+    mrs     x2, sp_el0
+    str     x2, [x19, #VCPU_CTX_SP_EL0]
+    ldp     x19, x20, [sp, #16]
+    ldp     x21, x22, [sp, #32]
+    ldp     x23, x24, [sp, #48]
+    ldp     x25, x26, [sp, #64]
+    ldp     x27, x28, [sp, #80]
+    ldp     x29, x30, [sp], #96
+    autiasp
+    ret
+    .size   arm_vcpu_enter_guest, . - arm_vcpu_enter_guest

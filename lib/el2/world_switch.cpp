@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+// The vCPU's seam (vcpu/hw.hpp) with instructions.
+#include <cstddef>
+
+#include "arm_vcpu/el2/sysreg.hpp"
+#include "el2/context_asm.h"
+#include "vcpu/hw.hpp"
+
+extern "C" {
+extern const char arm_vcpu_vectors[];
+void arm_vcpu_save_fp(arm_vcpu::FpSimdState* state) noexcept;
+void arm_vcpu_load_fp(const arm_vcpu::FpSimdState* state) noexcept;
+}
+
+namespace arm_vcpu {
+
+// VCpuContext derives from ExitFrame; offsetof is conditionally supported for it, and both compilers support it.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"
+static_assert(offsetof(VCpuContext, frame.gpr) == VCPU_CTX_X0);
+static_assert(offsetof(VCpuContext, frame.sp_el0) == VCPU_CTX_SP_EL0);
+static_assert(offsetof(VCpuContext, frame.elr) == VCPU_CTX_ELR);
+static_assert(offsetof(VCpuContext, frame.spsr) == VCPU_CTX_ELR + 8);
+static_assert(offsetof(VCpuContext, esr) == VCPU_CTX_ESR);
+static_assert(offsetof(VCpuContext, far) == VCPU_CTX_ESR + 8);
+static_assert(offsetof(VCpuContext, hpfar) == VCPU_CTX_HPFAR);
+static_assert(offsetof(VCpuContext, kind) == VCPU_CTX_KIND && VCPU_CTX_KIND == VCPU_CTX_HPFAR + 8);
+static_assert(offsetof(VCpuContext, host_sp) == VCPU_CTX_HOST_SP);
+static_assert(offsetof(VCpuContext, swap_ia_key) == VCPU_CTX_SWAP_IA_KEY);
+static_assert(offsetof(VCpuContext, guest_ia_key) == VCPU_CTX_GUEST_IA_KEY);
+static_assert(offsetof(VCpuContext, host_ia_key) == VCPU_CTX_HOST_IA_KEY);
+#pragma GCC diagnostic pop
+static_assert(static_cast<int>(TrapKind::sync) == VCPU_TRAP_SYNC && static_cast<int>(TrapKind::irq) == VCPU_TRAP_IRQ);
+static_assert(static_cast<int>(TrapKind::fiq) == VCPU_TRAP_FIQ &&
+              static_cast<int>(TrapKind::serror) == VCPU_TRAP_SERROR);
+
+namespace hw {
+
+HostRegisters save_host() noexcept {
+  return {.vbar_el2 = VCPU_READ_SYSREG(vbar_el2),
+          .hcr_el2 = VCPU_READ_SYSREG(hcr_el2),
+          .cptr_el2 = VCPU_READ_SYSREG(cptr_el2),
+          .mdcr_el2 = VCPU_READ_SYSREG(mdcr_el2)};
+}
+
+void install_vectors() noexcept {
+  VCPU_WRITE_SYSREG(vbar_el2, reinterpret_cast<std::uintptr_t>(arm_vcpu_vectors));
+  el2::isb();
+}
+
+void restore_host(const HostRegisters& host) noexcept {
+  VCPU_WRITE_SYSREG(vbar_el2, host.vbar_el2);
+  restore_host_traps(host.hcr_el2, host.cptr_el2, host.mdcr_el2);
+}
+
+void restore_host_traps(std::uint64_t hcr, std::uint64_t cptr, std::uint64_t mdcr) noexcept {
+  VCPU_WRITE_SYSREG(hcr_el2, hcr);
+  VCPU_WRITE_SYSREG(cptr_el2, cptr);
+  VCPU_WRITE_SYSREG(mdcr_el2, mdcr);
+  el2::isb();
+}
+
+bool host_uses_ia_key() noexcept {
+  constexpr std::uint64_t kEnIA = std::uint64_t{1} << 31;
+  return (VCPU_READ_SYSREG(sctlr_el2) & kEnIA) != 0;
+}
+
+void read_ia_key(std::uint64_t (&key)[2]) noexcept {
+  key[0] = VCPU_READ_SYSREG(S3_0_C2_C1_0);
+  key[1] = VCPU_READ_SYSREG(S3_0_C2_C1_1);
+}
+
+void write_ia_key(const std::uint64_t (&key)[2]) noexcept {
+  VCPU_WRITE_SYSREG(S3_0_C2_C1_0, key[0]);
+  VCPU_WRITE_SYSREG(S3_0_C2_C1_1, key[1]);
+}
+
+std::uint32_t acknowledge_interrupt(bool group0) noexcept {
+  const std::uint64_t intid = group0 ? VCPU_READ_SYSREG(S3_0_C12_C8_0) : VCPU_READ_SYSREG(S3_0_C12_C12_0);
+  // The acknowledge must be complete before anything that depends on it. [gicv3] "Observability of the effects of
+  // accesses to the GIC registers"
+  el2::dsb_sy();
+  return static_cast<std::uint32_t>(intid & 0xFF'FFFF);
+}
+
+El1State read_el1_state() noexcept {
+  return {.vbar_el1 = VCPU_READ_SYSREG(vbar_el1), .sctlr_el1 = SctlrEl1::from(VCPU_READ_SYSREG(sctlr_el1))};
+}
+
+void write_el1_entry(const El1Entry& entry, Esr esr, std::optional<std::uint64_t> far) noexcept {
+  VCPU_WRITE_SYSREG(elr_el1, entry.elr_el1);
+  VCPU_WRITE_SYSREG(spsr_el1, entry.spsr_el1);
+  VCPU_WRITE_SYSREG(esr_el1, esr.raw);
+  if (far) {
+    VCPU_WRITE_SYSREG(far_el1, *far);
+  }
+}
+
+void pend_serror() noexcept {
+  if (IdAa64Pfr0::from(VCPU_READ_SYSREG(id_aa64pfr0_el1)).get<IdAa64Pfr0::RAS>() != 0) {
+    VCPU_WRITE_SYSREG(S3_4_C5_C2_3, 0);  // VSESR_EL2: no syndrome
+  }
+  VCPU_WRITE_SYSREG(hcr_el2, Hcr::from(VCPU_READ_SYSREG(hcr_el2)).with<Hcr::VSE>(true).raw);
+}
+
+bool serror_is_pending() noexcept { return Hcr::from(VCPU_READ_SYSREG(hcr_el2)).get<Hcr::VSE>(); }
+
+std::optional<std::uint64_t> translate_stage1(std::uint64_t va, bool is_el0, bool is_write) noexcept {
+  const std::uint64_t guest_par = VCPU_READ_SYSREG(par_el1);
+  if (is_el0) {
+    if (is_write) {
+      __asm__ volatile("at s1e0w, %0" ::"r"(va) : "memory");
+    } else {
+      __asm__ volatile("at s1e0r, %0" ::"r"(va) : "memory");
+    }
+  } else if (is_write) {
+    __asm__ volatile("at s1e1w, %0" ::"r"(va) : "memory");
+  } else {
+    __asm__ volatile("at s1e1r, %0" ::"r"(va) : "memory");
+  }
+  el2::isb();  // PAR_EL1 is written by then
+  const std::uint64_t par = VCPU_READ_SYSREG(par_el1);
+  VCPU_WRITE_SYSREG(par_el1, guest_par);
+  if ((par & 1) != 0) {
+    return std::nullopt;
+  }
+  return (par & bits::mask(51, 12)) | (va & 0xFFF);
+}
+
+void trap_fp(bool trap) noexcept {
+  VCPU_WRITE_SYSREG(cptr_el2, Cptr::from(VCPU_READ_SYSREG(cptr_el2)).with<Cptr::TFP>(trap).raw);
+  el2::isb();
+}
+
+void save_fp(FpSimdState& state) noexcept { arm_vcpu_save_fp(&state); }
+void load_fp(const FpSimdState& state) noexcept { arm_vcpu_load_fp(&state); }
+
+void call_firmware_workaround(std::uint32_t w0, std::uint32_t w1) noexcept {
+  register std::uint64_t x0 __asm__("x0") = w0;
+  register std::uint64_t x1 __asm__("x1") = w1;
+  __asm__ volatile("smc #0"
+                   : "+r"(x0), "+r"(x1)
+                   :
+                   : "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", "x14", "x15", "x16",
+                     "x17", "memory");
+}
+
+}  // namespace hw
+
+void GuestSystemRegisters::store(bool with_pauth) noexcept {
+  // One line a register; the group decides at compile time.
+#define VCPU_GROUP_control(...)
+#define VCPU_GROUP_pauth_ia(...)
+#define VCPU_GROUP_el1(name, access) name = VCPU_READ_SYSREG(access);
+#define VCPU_GROUP_pauth(name, access) \
+  if (with_pauth) {                    \
+    name = VCPU_READ_SYSREG(access);   \
+  }
+#define VCPU_GUEST_SYSREG(name, access, group) VCPU_GROUP_##group(name, access)
+#include "arm_vcpu/guest_sysregs.def"
+#undef VCPU_GUEST_SYSREG
+#undef VCPU_GROUP_control
+#undef VCPU_GROUP_el1
+#undef VCPU_GROUP_pauth
+}
+
+void GuestSystemRegisters::restore(bool with_pauth) const noexcept {
+#define VCPU_GROUP_control(name, access) VCPU_WRITE_SYSREG(access, name);
+#define VCPU_GROUP_el1(name, access) VCPU_WRITE_SYSREG(access, name);
+#define VCPU_GROUP_pauth(name, access) \
+  if (with_pauth) {                    \
+    VCPU_WRITE_SYSREG(access, name);   \
+  }
+#define VCPU_GUEST_SYSREG(name, access, group) VCPU_GROUP_##group(name, access)
+#include "arm_vcpu/guest_sysregs.def"
+#undef VCPU_GUEST_SYSREG
+#undef VCPU_GROUP_control
+#undef VCPU_GROUP_pauth_ia
+#undef VCPU_GROUP_el1
+#undef VCPU_GROUP_pauth
+}
+
+}  // namespace arm_vcpu

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+// From the vector to the outcome of an exit.
+#include "arm_vcpu/decode.hpp"
+#include "vcpu/exit_path.hpp"
+#include "vcpu/hw.hpp"
+
+namespace arm_vcpu {
+namespace {
+
+using Pending = ExitPath::Pending;
+
+bool handle_wfx(Aarch64VCpu& vcpu) noexcept {
+  const WfxIss iss = WfxIss::from(ExitPath::exit(vcpu).esr.get<Esr::ISS>());
+  ExitPath::advance(vcpu);  // a wait that ends at once is a legal wait
+  return ExitPath::leave(vcpu, AxVCpuExitReason::Halt{.is_wfe = (iss.get<WfxIss::TI>() & 1) != 0});
+}
+
+// Reports what `reason` asks, and remembers how its answer is to be stored.
+bool leave_with_access(Aarch64VCpu& vcpu, const AxVCpuExitReason& reason) noexcept {
+  Pending pending{};
+  if (const auto* read = reason.get_if<AxVCpuExitReason::MmioRead>()) {
+    pending = {Pending::Kind::mmio_read, read->reg, read->width, read->reg_width, read->signed_ext};
+  } else if (reason.is<AxVCpuExitReason::MmioWrite>()) {
+    pending.kind = Pending::Kind::mmio_write;
+  } else if (const auto* mrs = reason.get_if<AxVCpuExitReason::SysRegRead>()) {
+    pending = {.kind = Pending::Kind::sysreg_read, .reg = mrs->reg};
+  } else if (reason.is<AxVCpuExitReason::SysRegWrite>()) {
+    pending.kind = Pending::Kind::sysreg_write;
+  }
+  return ExitPath::leave(vcpu, reason, pending);
+}
+
+}  // namespace
+
+[[gnu::noinline]] bool handle_exception_sync(Aarch64VCpu& vcpu) noexcept {
+  switch (ExitPath::exit(vcpu).esr.get<Esr::EC>()) {
+    case Ec::hvc64: return handle_hvc64_exception(vcpu);
+    case Ec::data_abort_lower: return handle_data_abort(vcpu);
+    case Ec::sysreg: return handle_system_register(vcpu);
+    case Ec::wfx: return handle_wfx(vcpu);
+    case Ec::smc64: return handle_smc64_exception(vcpu);
+    case Ec::instruction_abort_lower: return handle_instruction_abort(vcpu);
+    case Ec::fp_access: ExitPath::claim_fp(vcpu); return true;
+    // Features that the ID registers hide: the instruction is UNDEFINED.
+    case Ec::sve:
+    case Ec::sme:
+    case Ec::ls64:
+    case Ec::cp15_mcr_mrc:
+    case Ec::cp15_mcrr_mrrc:
+    case Ec::cp14_mcr_mrc:
+    case Ec::cp14_ldc_stc:
+    case Ec::cp14_mrrc:
+    case Ec::vmrs: break;
+    default: ExitPath::count_unexpected(vcpu); break;
+  }
+  return vcpu.inject_undefined().has_value();
+}
+
+[[gnu::noinline]] bool handle_data_abort(Aarch64VCpu& vcpu) noexcept {
+  const ExitFrame& exit = ExitPath::exit(vcpu);
+  const DataAbortIss iss = DataAbortIss::from(exit.esr.get<Esr::ISS>());
+  const Fsc fsc = iss.get<DataAbortIss::DFSC>();
+  const bool on_walk = iss.get<DataAbortIss::S1PTW>();
+  std::uint64_t ipa = fault_ipa(exit.hpfar, exit.far, on_walk);
+  switch (fault_status(fsc).kind) {
+    case FaultKind::external_abort:
+    case FaultKind::alignment:
+    case FaultKind::tag_check:
+    case FaultKind::unsupported_hw_update:
+    case FaultKind::implementation_defined:
+      // Caused by the guest's own access: the guest's own exception.
+      return vcpu.inject_data_abort(exit.far, fsc, iss.get<DataAbortIss::WnR>()).has_value();
+    default: break;
+  }
+  if (!hpfar_is_valid(fsc, on_walk) && fault_status(fsc).kind == FaultKind::permission) {
+    const Spsr spsr = exit.frame.spsr;
+    const bool is_el0 = spsr.get<Spsr::nRW>() || spsr.get<Spsr::M>() == kModeEl0t;
+    const auto resolved = hw::translate_stage1(exit.far, is_el0, iss.get<DataAbortIss::WnR>());
+    if (!resolved) {
+      return true;  // the guest changed its mapping meanwhile: the instruction is executed again
+    }
+    ipa = *resolved;
+  }
+  if (iss.get<DataAbortIss::CM>() && !on_walk) {
+    ExitPath::advance(vcpu);  // nothing is cached where nothing is mapped: maintenance is complete
+    return true;
+  }
+  return leave_with_access(vcpu, decode_data_abort(exit, ipa));
+}
+
+[[gnu::noinline]] bool handle_instruction_abort(Aarch64VCpu& vcpu) noexcept {
+  const ExitFrame& exit = ExitPath::exit(vcpu);
+  const InstructionAbortIss iss = InstructionAbortIss::from(exit.esr.get<Esr::ISS>());
+  const Fsc fsc = iss.get<InstructionAbortIss::IFSC>();
+  const bool on_walk = iss.get<InstructionAbortIss::S1PTW>();
+  if (fault_status(fsc).kind == FaultKind::external_abort) {
+    return vcpu.inject_instruction_abort(exit.far, fsc).has_value();
+  }
+  std::uint64_t ipa = fault_ipa(exit.hpfar, exit.far, on_walk);
+  if (!hpfar_is_valid(fsc, on_walk) && fault_status(fsc).kind == FaultKind::permission) {
+    const Spsr spsr = exit.frame.spsr;
+    const auto resolved =
+        hw::translate_stage1(exit.far, spsr.get<Spsr::nRW>() || spsr.get<Spsr::M>() == kModeEl0t, false);
+    if (!resolved) {
+      return true;
+    }
+    ipa = *resolved;
+  }
+  return ExitPath::leave(vcpu, decode_instruction_abort(exit, ipa));
+}
+
+[[gnu::noinline]] bool handle_system_register(Aarch64VCpu& vcpu) noexcept {
+  const ExitFrame& exit = ExitPath::exit(vcpu);
+  const SysRegIss iss = SysRegIss::from(exit.esr.get<Esr::ISS>());
+  const SysRegId id = SysRegId::from_iss(iss);
+  const std::uint8_t rt = iss.get<SysRegIss::Rt>();
+  if (iss.get<SysRegIss::Direction>()) {
+    if (id.op0() == 3 && id.op1() == 0 && id.crn() == 0 && id.crm() >= 1 && id.crm() <= 7) {
+      ExitPath::frame(vcpu).set_gpr(rt, ExitPath::id_register(vcpu, id));
+      ExitPath::advance(vcpu);
+      return true;
+    }
+  } else if (is_sgi_register(id)) {
+    ExitPath::advance(vcpu);
+    return ExitPath::leave(vcpu, decode_sgi(id, exit.frame.gpr(rt), ExitPath::mpidr(vcpu)));
+  }
+  if (id == sysreg::ACTLR_EL1) {
+    ExitPath::frame(vcpu).set_gpr(iss.get<SysRegIss::Direction>() ? rt : 31, 0);  // RAZ/WI
+    ExitPath::advance(vcpu);
+    return true;
+  }
+  return leave_with_access(vcpu, decode_system_register(exit));
+}
+
+extern "C" bool vmexit_handler(VCpuContext* context) noexcept {
+  Aarch64VCpu& vcpu = ExitPath::from(context);
+  switch (context->kind) {
+    case TrapKind::sync: return handle_exception_sync(vcpu);
+    case TrapKind::irq:
+    case TrapKind::fiq:
+      return ExitPath::leave(
+          vcpu, AxVCpuExitReason::ExternalInterrupt{hw::acknowledge_interrupt(context->kind == TrapKind::fiq)});
+    case TrapKind::serror: break;
+  }
+  return ExitPath::leave(vcpu, AxVCpuExitReason::FailEntry{context->esr, context->far, true});
+}
+
+}  // namespace arm_vcpu

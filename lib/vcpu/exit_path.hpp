@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// The handlers' way into the vCPU: what they may touch, and nothing else.
+#pragma once
+
+#include <utility>
+
+#include "arm_vcpu/vcpu.hpp"
+
+namespace arm_vcpu {
+
+struct ExitPath {
+  using Pending = Aarch64VCpu::PendingAccess;
+
+  static Aarch64VCpu& from(VCpuContext* context) noexcept { return *static_cast<Aarch64VCpu*>(context); }
+  static const ExitFrame& exit(const Aarch64VCpu& vcpu) noexcept { return vcpu; }
+  static TrapFrame& frame(Aarch64VCpu& vcpu) noexcept { return vcpu.frame; }
+  static const Aarch64VCpuSetupConfig& config(const Aarch64VCpu& vcpu) noexcept { return vcpu.setup_; }
+  static std::uint64_t mpidr(const Aarch64VCpu& vcpu) noexcept { return vcpu.config_.mpidr_el1; }
+  static std::uint64_t id_register(const Aarch64VCpu& vcpu, SysRegId id) noexcept {
+    return vcpu.id_registers_[(id.crm() - 1) * 8 + id.op2()];
+  }
+  static void claim_fp(Aarch64VCpu& vcpu) noexcept { vcpu.claim_fp(); }
+  static void advance(Aarch64VCpu& vcpu) noexcept { vcpu.frame.elr += 4; }
+  static void count_unexpected(Aarch64VCpu& vcpu) noexcept { ++vcpu.unexpected_exits_; }
+
+  // Makes run() return `reason`.
+  static bool leave(Aarch64VCpu& vcpu, const AxVCpuExitReason& reason, Pending pending = {}) noexcept {
+    vcpu.exit_ = reason;
+    vcpu.pending_ = pending;
+    return false;
+  }
+};
+
+}  // namespace arm_vcpu

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vcpu/fake_hw.hpp"
+
+#include <stdexcept>
+
+namespace arm_vcpu {
+namespace fake {
+
+CpuIdentity Cpu::supported_cpu() {
+  CpuIdentity id{};
+  id.current_el = 2;
+  id.midr_el1 = 0x410F'D083;
+  id.id_aa64pfr0_el1 = 0x0100'2222;    // GIC, FP and AdvSIMD, EL3-EL0 with AArch32
+  id.id_aa64mmfr0_el1 = 0x0000'1124;   // 44 bits, 4 KiB and 64 KiB granules
+  id.icc_sre_el2 = 0xF;
+  id.ich_vtr_el2 = 0x9008'0003;
+  return id;
+}
+
+namespace {
+Cpu the_cpu;
+}  // namespace
+
+Cpu& cpu() { return the_cpu; }
+void reset() { the_cpu = Cpu{}; }
+
+}  // namespace fake
+
+Capabilities probe() noexcept { return {fake::cpu().id}; }
+
+namespace hw {
+
+HostRegisters save_host() noexcept { return {.vbar_el2 = 0x1000, .hcr_el2 = 0x8000'0000, .cptr_el2 = 0x33FF, .mdcr_el2 = 6}; }
+void install_vectors() noexcept { fake::cpu().log.emplace_back("install_vectors"); }
+void restore_host(const HostRegisters& host) noexcept {
+  fake::cpu().log.emplace_back("restore_host vbar " + std::to_string(host.vbar_el2));
+}
+void restore_host_traps(std::uint64_t hcr, std::uint64_t, std::uint64_t) noexcept {
+  fake::cpu().log.emplace_back("restore_host_traps hcr " + std::to_string(hcr));
+}
+
+void arm_vcpu_enter_guest(VCpuContext* context) noexcept {
+  bool resume = true;
+  while (resume) {
+    if (fake::cpu().guest.empty()) {
+      throw std::logic_error("the guest's script is over");  // noexcept: ends the test program, with this text
+    }
+    const auto step = fake::cpu().guest.front();
+    fake::cpu().guest.erase(fake::cpu().guest.begin());
+    step(*context);
+    resume = vmexit_handler(context);
+  }
+}
+
+bool host_uses_ia_key() noexcept { return fake::cpu().uses_ia_key; }
+void read_ia_key(std::uint64_t (&key)[2]) noexcept {
+  key[0] = fake::cpu().ia_key[0];
+  key[1] = fake::cpu().ia_key[1];
+}
+void write_ia_key(const std::uint64_t (&key)[2]) noexcept {
+  fake::cpu().ia_key[0] = key[0];
+  fake::cpu().ia_key[1] = key[1];
+}
+std::uint32_t acknowledge_interrupt(bool) noexcept { return fake::cpu().pending_interrupt; }
+El1State read_el1_state() noexcept { return fake::cpu().el1; }
+void write_el1_entry(const El1Entry& entry, Esr esr, std::optional<std::uint64_t> far) noexcept {
+  fake::cpu().entry = entry;
+  fake::cpu().entry_esr = esr;
+  fake::cpu().entry_far = far;
+}
+void pend_serror() noexcept { fake::cpu().serror_pending = true; }
+bool serror_is_pending() noexcept { return fake::cpu().serror_pending; }
+std::optional<std::uint64_t> translate_stage1(std::uint64_t, bool, bool) noexcept { return fake::cpu().stage1_result; }
+void trap_fp(bool trap) noexcept { fake::cpu().log.emplace_back(trap ? "trap_fp 1" : "trap_fp 0"); }
+void save_fp(FpSimdState& state) noexcept {
+  fake::cpu().log.emplace_back("save_fp");
+  state = fake::cpu().fp;
+}
+void load_fp(const FpSimdState& state) noexcept {
+  fake::cpu().log.emplace_back("load_fp");
+  fake::cpu().fp = state;
+}
+void call_firmware_workaround(std::uint32_t w0, std::uint32_t) noexcept {
+  fake::cpu().log.emplace_back("firmware " + std::to_string(w0));
+}
+std::uint64_t read_id_register(SysRegId id) noexcept {
+  if (id == sysreg::ID_AA64PFR0_EL1) {
+    return fake::cpu().id.id_aa64pfr0_el1 | 0x1'0000'0000;  // with SVE, which must not be shown
+  }
+  return 0;
+}
+Result<> pend_in_list_register(std::uint32_t intid) noexcept {
+  fake::cpu().log.emplace_back("list register " + std::to_string(intid));
+  return {};
+}
+
+}  // namespace hw
+
+void GuestSystemRegisters::store(bool) noexcept {
+  const GuestSystemRegisters before = *this;
+  *this = fake::cpu().live;
+  for (const GuestSysRegInfo& row : guest_sysreg_table()) {
+    if (row.group == SysRegGroup::control || row.group == SysRegGroup::pauth_ia) {
+      this->*row.member = before.*row.member;
+    }
+  }
+}
+void GuestSystemRegisters::restore(bool) const noexcept { fake::cpu().live = *this; }
+
+}  // namespace arm_vcpu

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// The vCPU's hardware for host tests: a CPU whose guest is a script of exits.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "vcpu/hw.hpp"
+
+namespace arm_vcpu::fake {
+
+struct Cpu {
+  CpuIdentity id = supported_cpu();
+  bool uses_ia_key = false;
+  std::uint64_t ia_key[2]{};
+  std::uint32_t pending_interrupt = 1023;
+  El1State el1{.vbar_el1 = 0x8'0000, .sctlr_el1 = SctlrEl1::from(SctlrEl1::kReset)};
+  std::optional<std::uint64_t> stage1_result;
+  FpSimdState fp;
+  GuestSystemRegisters live;
+  bool serror_pending = false;
+
+  // What was done, in order: "save_fp", "trap_fp 0", "restore", ...
+  std::vector<std::string> log;
+  std::optional<El1Entry> entry;
+  Esr entry_esr;
+  std::optional<std::uint64_t> entry_far;
+
+  // What the guest does: each run of it sets up one exit in the context. The exits that vmexit_handler() handles go on
+  // with the next.
+  std::vector<std::function<void(VCpuContext&)>> guest;
+
+  // An Armv8.0 CPU with GICv3, 4 list registers and 44-bit physical addresses.
+  static CpuIdentity supported_cpu();
+};
+
+// The one CPU; reset() makes it new.
+Cpu& cpu();
+void reset();
+
+}  // namespace arm_vcpu::fake

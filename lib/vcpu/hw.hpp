@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// The seam between the vCPU's logic and A64: link-time symbols. lib/el2 defines them with instructions, the host tests
+// with a fake that records the calls.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "arm_vcpu/arch/sysreg_id.hpp"
+#include "arm_vcpu/result.hpp"
+#include "arm_vcpu/vcpu.hpp"
+#include "vcpu/exception_entry.hpp"
+
+namespace arm_vcpu::hw {
+
+// EL2 of this CPU before, and after, the library uses it.
+struct HostRegisters {
+  std::uint64_t vbar_el2{};
+  std::uint64_t hcr_el2{};
+  std::uint64_t cptr_el2{};
+  std::uint64_t mdcr_el2{};
+};
+[[nodiscard]] HostRegisters save_host() noexcept;
+void install_vectors() noexcept;                        // VBAR_EL2, with ISB
+void restore_host(const HostRegisters& host) noexcept;  // with ISB
+// HCR_EL2, CPTR_EL2, MDCR_EL2 of the host again, with ISB: the vCPU's traps end.
+void restore_host_traps(std::uint64_t hcr, std::uint64_t cptr, std::uint64_t mdcr) noexcept;
+
+// Runs the guest until vmexit_handler() returns false.
+extern "C" void arm_vcpu_enter_guest(VCpuContext* context) noexcept;
+
+// True: EL2 signs its return addresses (SCTLR_EL2.EnIA), so that the IA key is switched at every exit.
+[[nodiscard]] bool host_uses_ia_key() noexcept;
+void read_ia_key(std::uint64_t (&key)[2]) noexcept;
+void write_ia_key(const std::uint64_t (&key)[2]) noexcept;
+
+// Acknowledges the highest-priority physical interrupt: ICC_IAR1_EL1, or ICC_IAR0_EL1 for an FIQ.
+[[nodiscard]] std::uint32_t acknowledge_interrupt(bool group0) noexcept;
+
+// Live EL1 registers of the bound vCPU.
+[[nodiscard]] El1State read_el1_state() noexcept;
+void write_el1_entry(const El1Entry& entry, Esr esr, std::optional<std::uint64_t> far) noexcept;
+void pend_serror() noexcept;  // HCR_EL2.VSE
+[[nodiscard]] bool serror_is_pending() noexcept;
+
+// The IPA that the guest's stage 1 gives for `va`, by AT S1E<n>{R,W}; empty when that walk itself faults. PAR_EL1 of the
+// guest is kept.
+[[nodiscard]] std::optional<std::uint64_t> translate_stage1(std::uint64_t va, bool is_el0, bool is_write) noexcept;
+
+// FP/SIMD registers. trap_fp(false) takes effect at once (ISB).
+void trap_fp(bool trap) noexcept;
+void save_fp(FpSimdState& state) noexcept;
+void load_fp(const FpSimdState& state) noexcept;
+
+// SMCCC_ARCH_WORKAROUND_<n>, the only calls of a guest that reach the firmware, and only where PsciConfig says so.
+void call_firmware_workaround(std::uint32_t w0, std::uint32_t w1) noexcept;
+
+[[nodiscard]] std::uint64_t read_id_register(SysRegId id) noexcept;
+
+// Errors: out_of_slots.
+[[nodiscard]] Result<> pend_in_list_register(std::uint32_t intid) noexcept;
+
+}  // namespace arm_vcpu::hw

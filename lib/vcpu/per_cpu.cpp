@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "arm_vcpu/per_cpu.hpp"
+
+#include "vcpu/hw.hpp"
+
+namespace arm_vcpu {
+
+Result<> Aarch64PerCpu::hardware_enable() noexcept {
+  if (enabled_) {
+    return fail(Errc::cpu_already_enabled);
+  }
+  capabilities_ = probe();
+  // The GIC is a vCPU's concern, not the CPU's: a guest may own it.
+  if (const Result<> supported = check_hardware_support(capabilities_, Requirements{.gic_system_registers = false});
+      !supported) {
+    return supported;
+  }
+  const hw::HostRegisters host = hw::save_host();
+  host_vbar_el2_ = host.vbar_el2;
+  host_hcr_el2_ = host.hcr_el2;
+  host_cptr_el2_ = host.cptr_el2;
+  host_mdcr_el2_ = host.mdcr_el2;
+  hw::install_vectors();
+  enabled_ = true;
+  return {};
+}
+
+Result<> Aarch64PerCpu::hardware_disable() noexcept {
+  if (!enabled_) {
+    return fail(Errc::cpu_not_enabled);
+  }
+  if (current_ != nullptr) {
+    return fail(Errc::already_bound);
+  }
+  hw::restore_host({host_vbar_el2_, host_hcr_el2_, host_cptr_el2_, host_mdcr_el2_});
+  enabled_ = false;
+  return {};
+}
+
+}  // namespace arm_vcpu

@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "arm_vcpu/vcpu.hpp"
+
+#include "arm_vcpu/arch/id_registers.hpp"
+#include "arm_vcpu/decode.hpp"
+#include "vcpu/hw.hpp"
+#include "vcpu/stage2_root.hpp"
+
+namespace arm_vcpu {
+namespace {
+
+// Trapped, and why: the guest's SMCs must not reach the firmware (TSC); WFI gives the CPU back (TWI); ID registers are
+// sanitised (TID3); ACTLR_EL1, IMPLEMENTATION DEFINED registers and RAS records are not virtualised (TACR, TIDCP, TERR).
+// FB and BSU widen the guest's maintenance to the Inner Shareable domain, so that a vCPU may move between CPUs.
+Hcr guest_hcr(const Aarch64VCpuSetupConfig& config, const Capabilities& caps) noexcept {
+  Hcr hcr = Hcr{}
+                .with<Hcr::VM>(true)
+                .with<Hcr::SWIO>(true)
+                .with<Hcr::AMO>(true)
+                .with<Hcr::FB>(true)
+                .with<Hcr::BSU>(1)
+                .with<Hcr::TWI>(true)
+                .with<Hcr::TID3>(true)
+                .with<Hcr::TSC>(true)
+                .with<Hcr::TIDCP>(true)
+                .with<Hcr::TACR>(true)
+                .with<Hcr::RW>(true);
+  if (!config.passthrough_interrupt) {
+    hcr = hcr.with<Hcr::IMO>(true).with<Hcr::FMO>(true);
+  }
+  if (caps.pauth()) {
+    hcr = hcr.with<Hcr::APK>(true).with<Hcr::API>(true);
+  }
+  if (caps.ras()) {
+    hcr = hcr.with<Hcr::TERR>(true);
+  }
+  return hcr;
+}
+
+// SVE, SME, trace and activity monitors are hidden; FP is enabled when the guest first uses it.
+Cptr guest_cptr(const Capabilities& caps) noexcept {
+  Cptr cptr = Cptr::from(Cptr::kRes1).with<Cptr::TZ>(true).with<Cptr::TSM>(true).with<Cptr::TTA>(true);
+  if (caps.fp()) {
+    cptr = cptr.with<Cptr::TFP>(true);
+  }
+  return cptr;
+}
+
+// The performance monitors, the profiling and trace buffers and the trace filter are hidden.
+Mdcr guest_mdcr() noexcept {
+  return Mdcr{}.with<Mdcr::TPM>(true).with<Mdcr::TPMCR>(true).with<Mdcr::TPMS>(true).with<Mdcr::TTRF>(true).with<
+      Mdcr::TDRA>(true).with<Mdcr::TDOSA>(false);
+}
+
+}  // namespace
+
+Result<Aarch64VCpu> Aarch64VCpu::create(const Aarch64VCpuCreateConfig& config) noexcept {
+  if ((config.mpidr_el1 & ~kMpidrAffinityMask) != 0) {
+    return fail(Errc::bad_mpidr, config.mpidr_el1, kMpidrAffinityMask);
+  }
+  Aarch64VCpu vcpu;
+  vcpu.config_ = config;
+  return vcpu;
+}
+
+Result<> Aarch64VCpu::setup(const Aarch64VCpuSetupConfig& config) noexcept {
+  if (cpu_ != nullptr) {
+    return fail(Errc::already_bound);
+  }
+  const Capabilities caps = probe();
+  const Requirements wanted{.gic_system_registers = !config.passthrough_interrupt};
+  if (const Result<> supported = check_hardware_support(caps, wanted); !supported) {
+    return supported;
+  }
+  setup_ = config;
+  capabilities_ = caps;
+  for (unsigned i = 0; i < id_registers_.size(); ++i) {
+    const SysRegId id{3, 0, 0, 1 + i / 8, i % 8};
+    id_registers_[i] = sanitise(id, hw::read_id_register(id));
+  }
+  is_set_up_ = true;
+  reset_registers();
+  return {};
+}
+
+void Aarch64VCpu::reset_registers() noexcept {
+  const std::uint64_t vttbr = registers_.vttbr_el2;
+  const std::uint64_t vtcr = registers_.vtcr_el2;
+  registers_ = GuestSystemRegisters{};
+  registers_.vttbr_el2 = vttbr;
+  registers_.vtcr_el2 = vtcr;
+  registers_.hcr_el2 = guest_hcr(setup_, capabilities_).raw;
+  registers_.cptr_el2 = guest_cptr(capabilities_).raw;
+  registers_.mdcr_el2 = guest_mdcr().raw;
+  registers_.vpidr_el2 = capabilities_.id.midr_el1;
+  registers_.vmpidr_el2 = config_.mpidr_el1 | kMpidrRes1;
+  registers_.cntvoff_el2 = setup_.cntvoff_el2;
+  registers_.cnthctl_el2 =
+      Cnthctl{}.with<Cnthctl::EL1PCTEN>(true).with<Cnthctl::EL1PCEN>(setup_.passthrough_timer).raw;
+  registers_.sctlr_el1 = SctlrEl1::kReset;
+  frame = TrapFrame{};
+  frame.gpr[0] = config_.dtb_addr;
+  frame.spsr = Spsr{}
+                   .with<Spsr::M>(kModeEl1h)
+                   .with<Spsr::D>(true)
+                   .with<Spsr::A>(true)
+                   .with<Spsr::I>(true)
+                   .with<Spsr::F>(true);
+  frame.elr = entry_.value_or(0);
+  fp_ = FpSimdState{};
+  if (fp_cpu_ != nullptr) {
+    // What is live belongs to the life before the reset.
+    fp_cpu_->fp_owner_ = nullptr;
+    fp_cpu_ = nullptr;
+  }
+  pending_ = {};
+}
+
+Result<> Aarch64VCpu::reset(std::uint64_t entry_ipa, std::uint64_t argument) noexcept {
+  if (!is_set_up_) {
+    return fail(Errc::not_set_up);
+  }
+  if (cpu_ != nullptr) {
+    return fail(Errc::already_bound);
+  }
+  if (const Result<> entry = set_entry(entry_ipa); !entry) {
+    return entry;
+  }
+  reset_registers();
+  frame.gpr[0] = argument;
+  return {};
+}
+
+Result<> Aarch64VCpu::set_entry(std::uint64_t ipa) noexcept {
+  const std::uint64_t limit = has_root_ ? stage2_limit(registers_.vtcr_el2) : bits::mask(51, 0);
+  if (!bits::aligned(ipa, 4) || ipa > limit) {
+    return fail(Errc::bad_entry, ipa, limit);
+  }
+  entry_ = ipa;
+  frame.elr = ipa;
+  return {};
+}
+
+Result<> Aarch64VCpu::set_ept_root(Stage2Root root) noexcept {
+  if (cpu_ != nullptr) {
+    return fail(Errc::already_bound);
+  }
+  if (const Result<> valid = check_stage2_root(root, is_set_up_ ? capabilities_ : probe()); !valid) {
+    return valid;
+  }
+  registers_.vttbr_el2 = root.vttbr_el2;
+  registers_.vtcr_el2 = root.vtcr_el2;
+  has_root_ = true;
+  return {};
+}
+
+Result<> Aarch64VCpu::bind(Aarch64PerCpu& cpu) noexcept {
+  if (!cpu.is_enabled()) {
+    return fail(Errc::cpu_not_enabled);
+  }
+  if (!is_set_up_) {
+    return fail(Errc::not_set_up);
+  }
+  if (!has_root_) {
+    return fail(Errc::no_stage2_root);
+  }
+  if (!entry_) {
+    return fail(Errc::no_entry);
+  }
+  if (cpu_ != nullptr || cpu.current_ != nullptr) {
+    return fail(Errc::already_bound);
+  }
+  if (fp_cpu_ != nullptr && fp_cpu_ != &cpu) {
+    return fail(Errc::fp_state_elsewhere, cpu.index(), fp_cpu_->index());
+  }
+  registers_.cptr_el2 =
+      Cptr::from(registers_.cptr_el2).with<Cptr::TFP>(capabilities_.fp() && cpu.fp_owner_ != this).raw;
+  // HPMN stays the host's: 0 is CONSTRAINED UNPREDICTABLE without FEAT_HPMN0.
+  registers_.mdcr_el2 =
+      Mdcr::from(registers_.mdcr_el2).with<Mdcr::HPMN>(Mdcr::from(cpu.host_mdcr_el2_).get<Mdcr::HPMN>()).raw;
+  const bool pauth = capabilities_.pauth();
+  registers_.restore(pauth);
+  swap_ia_key = pauth && hw::host_uses_ia_key() ? 1 : 0;
+  if (swap_ia_key != 0) {
+    guest_ia_key[0] = registers_.apiakeylo_el1;
+    guest_ia_key[1] = registers_.apiakeyhi_el1;
+    hw::read_ia_key(host_ia_key);
+  } else if (pauth) {
+    hw::write_ia_key({registers_.apiakeylo_el1, registers_.apiakeyhi_el1});
+  }
+  cpu_ = &cpu;
+  cpu.current_ = this;
+  // No ISB here: the ERET that enters the guest is a context synchronization event.
+  return {};
+}
+
+Result<> Aarch64VCpu::unbind() noexcept {
+  if (cpu_ == nullptr) {
+    return fail(Errc::not_bound);
+  }
+  refresh_system_registers();
+  hw::restore_host_traps(cpu_->host_hcr_el2_, cpu_->host_cptr_el2_, cpu_->host_mdcr_el2_);
+  cpu_->current_ = nullptr;
+  cpu_ = nullptr;
+  return {};
+}
+
+void Aarch64VCpu::refresh_system_registers() noexcept {
+  if (cpu_ == nullptr) {
+    return;
+  }
+  const bool pauth = capabilities_.pauth();
+  registers_.store(pauth);
+  registers_.hcr_el2 = Hcr::from(registers_.hcr_el2).with<Hcr::VSE>(hw::serror_is_pending()).raw;
+  if (swap_ia_key != 0) {
+    registers_.apiakeylo_el1 = guest_ia_key[0];
+    registers_.apiakeyhi_el1 = guest_ia_key[1];
+  } else if (pauth) {
+    std::uint64_t key[2];
+    hw::read_ia_key(key);
+    registers_.apiakeylo_el1 = key[0];
+    registers_.apiakeyhi_el1 = key[1];
+  }
+}
+
+void Aarch64VCpu::claim_fp() noexcept {
+  hw::trap_fp(false);
+  registers_.cptr_el2 = Cptr::from(registers_.cptr_el2).with<Cptr::TFP>(false).raw;
+  if (cpu_->fp_owner_ == this) {
+    return;
+  }
+  if (Aarch64VCpu* const owner = cpu_->fp_owner_; owner != nullptr) {
+    hw::save_fp(owner->fp_);
+    owner->fp_cpu_ = nullptr;
+  }
+  hw::load_fp(fp_);
+  cpu_->fp_owner_ = this;
+  fp_cpu_ = cpu_;
+}
+
+void Aarch64VCpu::release_fp(Aarch64PerCpu& cpu) noexcept {
+  if (cpu.fp_owner_ != this) {
+    return;
+  }
+  hw::trap_fp(false);
+  hw::save_fp(fp_);
+  hw::trap_fp(true);
+  registers_.cptr_el2 = Cptr::from(registers_.cptr_el2).with<Cptr::TFP>(true).raw;
+  cpu.fp_owner_ = nullptr;
+  fp_cpu_ = nullptr;
+}
+
+Result<AxVCpuExitReason> Aarch64VCpu::run() noexcept {
+  if (cpu_ == nullptr) {
+    return fail(Errc::not_bound);
+  }
+  pending_ = {};
+  hw::arm_vcpu_enter_guest(this);
+  return exit_;
+}
+
+Result<> Aarch64VCpu::take_pending(PendingAccess::Kind wanted) noexcept {
+  if (pending_.kind != wanted) {
+    return fail(Errc::no_access_pending, 0, static_cast<std::uint64_t>(kind_of(exit_)));
+  }
+  pending_.kind = PendingAccess::Kind::none;
+  frame.elr += 4;
+  return {};
+}
+
+Result<> Aarch64VCpu::complete_mmio_read(std::uint64_t value) noexcept {
+  if (const Result<> taken = take_pending(PendingAccess::Kind::mmio_read); !taken) {
+    return taken;
+  }
+  value = truncate(value, pending_.width);
+  if (pending_.signed_ext) {
+    value = bits::sign_extend(value, bits_of(pending_.width));
+  }
+  // A write to Wt clears the upper half of Xt.
+  frame.set_gpr(pending_.reg, truncate(value, pending_.reg_width));
+  return {};
+}
+
+Result<> Aarch64VCpu::complete_mmio_write() noexcept { return take_pending(PendingAccess::Kind::mmio_write); }
+
+Result<> Aarch64VCpu::complete_sysreg_read(std::uint64_t value) noexcept {
+  if (const Result<> taken = take_pending(PendingAccess::Kind::sysreg_read); !taken) {
+    return taken;
+  }
+  frame.set_gpr(pending_.reg, value);
+  return {};
+}
+
+Result<> Aarch64VCpu::complete_sysreg_write() noexcept { return take_pending(PendingAccess::Kind::sysreg_write); }
+
+Result<> Aarch64VCpu::set_gpr(unsigned index, std::uint64_t value) noexcept {
+  if (index > 30) {
+    return fail(Errc::bad_register, index, 30);
+  }
+  frame.gpr[index] = value;
+  return {};
+}
+
+}  // namespace arm_vcpu

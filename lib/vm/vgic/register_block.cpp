@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+// The per-interrupt registers: one bit, one byte or two bits for each INTID.
+#include "vm/vgic/register_block.hpp"
+
+namespace arm_vcpu {
+namespace {
+
+constexpr std::uint32_t kBitBankBytes = 0x80;  // 32 registers of 32 bits each
+
+constexpr bool in_bit_banks(std::uint32_t offset) noexcept {
+  return offset >= gic::GIC_IGROUPR && offset < gic::GIC_IPRIORITYR;
+}
+constexpr bool in_priorities(std::uint32_t offset) noexcept {
+  return offset >= gic::GIC_IPRIORITYR && offset < gic::GIC_ITARGETSR;
+}
+constexpr bool in_configurations(std::uint32_t offset) noexcept {
+  return offset >= gic::GIC_ICFGR && offset < gic::GIC_IGRPMODR;
+}
+
+}  // namespace
+
+std::uint64_t Vgic::read_block(const Block& block, std::uint32_t offset, AccessWidth width, unsigned reader,
+                               VgicCpuMask& stale) noexcept {
+  if (in_bit_banks(offset) && width == AccessWidth::word) {
+    const unsigned first = offset % kBitBankBytes * 8;
+    const std::uint32_t kind = offset - offset % kBitBankBytes;
+    std::uint64_t value = 0;
+    for (unsigned n = 0; n < 32; ++n) {
+      if (!block.shows(first + n)) continue;
+      const VgicIrq& i = irq(block.cpu, first + n);
+      bool set = false;
+      switch (kind) {
+        case gic::GIC_IGROUPR: set = i.group1; break;
+        case gic::GIC_ISENABLER:
+        case gic::GIC_ICENABLER: set = i.enabled; break;
+        case gic::GIC_ISPENDR:
+        case gic::GIC_ICPENDR:
+          set = pending_now(i);
+          if (i.in_lr && i.holder != reader) stale |= bit(i.holder);
+          break;
+        default:  // GIC_ISACTIVER, GIC_ICACTIVER
+          set = active_now(i);
+          if (i.in_lr && i.holder != reader) stale |= bit(i.holder);
+          break;
+      }
+      value |= std::uint64_t{set} << n;
+    }
+    return value;
+  }
+  if (in_priorities(offset) && (width == AccessWidth::word || width == AccessWidth::byte)) {
+    std::uint64_t value = 0;
+    for (unsigned n = 0; n < bytes_of(width); ++n) {
+      const unsigned intid = offset - gic::GIC_IPRIORITYR + n;
+      if (block.shows(intid)) value |= std::uint64_t{irq(block.cpu, intid).priority} << 8 * n;
+    }
+    return value;
+  }
+  if (in_configurations(offset) && width == AccessWidth::word) {
+    std::uint64_t value = 0;
+    for (unsigned n = 0; n < 16; ++n) {
+      const unsigned intid = (offset - gic::GIC_ICFGR) * 4 + n;
+      if (block.shows(intid) && irq(block.cpu, intid).edge) value |= std::uint64_t{2} << 2 * n;
+    }
+    return value;
+  }
+  return 0;
+}
+
+VgicCpuMask Vgic::write_block(const Block& block, std::uint32_t offset, AccessWidth width,
+                              std::uint64_t data) noexcept {
+  VgicCpuMask kick = 0;
+  if (in_bit_banks(offset) && width == AccessWidth::word) {
+    const unsigned first = offset % kBitBankBytes * 8;
+    const std::uint32_t kind = offset - offset % kBitBankBytes;
+    for (unsigned n = 0; n < 32; ++n) {
+      const bool set = (data >> n & 1) != 0;
+      // A zero means something to IGROUPR only.
+      if (!block.shows(first + n) || (!set && kind != gic::GIC_IGROUPR)) continue;
+      VgicIrq& i = irq(block.cpu, first + n);
+      switch (kind) {
+        case gic::GIC_IGROUPR:
+          if (i.group1 != set) {
+            i.group1 = set;
+            kick |= requeue(i, first + n);
+          }
+          break;
+        case gic::GIC_ISENABLER: kick |= set_enabled(i, first + n, true); break;
+        case gic::GIC_ICENABLER: kick |= set_enabled(i, first + n, false); break;
+        case gic::GIC_ISPENDR: kick |= set_pending(i, first + n); break;
+        case gic::GIC_ICPENDR: kick |= clear_pending(i, first + n); break;
+        case gic::GIC_ISACTIVER: kick |= set_active(i, first + n); break;
+        default: kick |= clear_active(i, first + n); break;  // GIC_ICACTIVER
+      }
+    }
+  } else if (in_priorities(offset) && (width == AccessWidth::word || width == AccessWidth::byte)) {
+    const unsigned implemented = 0xFFU << (8 - vtr_.priority_bits()) & 0xFFU;
+    for (unsigned n = 0; n < bytes_of(width); ++n) {
+      const unsigned intid = offset - gic::GIC_IPRIORITYR + n;
+      if (!block.shows(intid)) continue;
+      VgicIrq& i = irq(block.cpu, intid);
+      const auto priority = static_cast<std::uint8_t>(data >> 8 * n & implemented);
+      if (i.priority == priority) continue;
+      i.priority = priority;
+      kick |= requeue(i, intid);
+    }
+  } else if (in_configurations(offset) && width == AccessWidth::word) {
+    for (unsigned n = 0; n < 16; ++n) {
+      const unsigned intid = (offset - gic::GIC_ICFGR) * 4 + n;
+      // SGIs are edge-triggered for good. [gicv3] "GICR_ICFGR0"
+      if (!block.shows(intid) || intid < gic::kSgiCount) continue;
+      VgicIrq& i = irq(block.cpu, intid);
+      const bool edge = (data >> (2 * n + 1) & 1) != 0;
+      if (i.edge == edge) continue;
+      i.edge = edge;
+      kick |= requeue(i, intid);
+    }
+  }
+  return kick;
+}
+
+}  // namespace arm_vcpu

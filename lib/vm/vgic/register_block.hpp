@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the Distributor's and the Redistributor's register maps have in common.
+#pragma once
+
+#include <cstdint>
+
+#include "arm_vcpu/vm/vgic.hpp"
+
+namespace arm_vcpu {
+
+// The INTIDs that a frame's per-interrupt registers show; the bits of all others are RAZ/WI.
+struct Vgic::Block {
+  unsigned first{};
+  unsigned end{};
+  unsigned cpu{};  // whose SGIs and PPIs
+
+  static constexpr Block sgi_frame(unsigned cpu) noexcept { return {0, gic::kPrivateCount, cpu}; }
+
+  [[nodiscard]] constexpr bool shows(unsigned intid) const noexcept { return intid >= first && intid < end; }
+};
+
+namespace vgic_ids {
+
+// An Arm implementer code, because software matches on it before it trusts ArchRev; the product is this model.
+inline constexpr gic::GicIidr kIidr =
+    gic::GicIidr{}.with<gic::GicIidr::ProductID>(0x56).with<gic::GicIidr::Revision>(1).with<gic::GicIidr::Implementer>(
+        0x43B);
+
+// The last 12 words of each frame. `part_low` tells the Distributor (0x92) from the Redistributor (0x93).
+constexpr std::uint64_t id_register(std::uint32_t offset, std::uint8_t part_low) noexcept {
+  constexpr auto kPidr2 =
+      gic::GicPidr2{}.with<gic::GicPidr2::ArchRev>(3).with<gic::GicPidr2::JEDEC>(true).with<gic::GicPidr2::DES_1>(3);
+  const std::uint8_t bytes[] = {0x44,     0x00, 0x00,
+                                0x00,  // PIDR4-7: a 64 KiB frame, JEP106 continuation of Arm
+                                part_low, 0xB4, static_cast<std::uint8_t>(kPidr2.raw),
+                                0x00,  // PIDR0-3
+                                0x0D,     0xF0, 0x05,
+                                0xB1};  // CIDR0-3
+  return bytes[(offset - gic::GIC_PIDR4) / 4];
+}
+
+}  // namespace vgic_ids
+}  // namespace arm_vcpu

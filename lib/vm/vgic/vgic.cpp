@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+// Construction, reset, and the split of the MMIO ranges into frames.
+#include "arm_vcpu/vm/vgic.hpp"
+
+#include "vm/vgic/register_block.hpp"
+
+namespace arm_vcpu {
+
+Vgic::Vgic(const VgicConfig& config, std::span<VgicCpu> cpus, std::span<VgicIrq> spis) noexcept
+    : cpus_{cpus},
+      spis_{spis},
+      gicd_base_{config.gicd_base},
+      gicr_base_{config.gicr_base},
+      vtr_{config.vtr},
+      honours_sleep_{config.honours_sleep} {}
+
+Result<Vgic> Vgic::create(const VgicConfig& config, std::span<VgicCpu> cpus, std::span<VgicIrq> spis) noexcept {
+  constexpr std::size_t kMaxSpis = gic::kSpiEnd - gic::kPrivateCount;
+  if (cpus.empty() || cpus.size() > kVgicMaxCpus) return fail(Errc::out_of_slots, cpus.size(), kVgicMaxCpus);
+  if (spis.size() > kMaxSpis) return fail(Errc::out_of_slots, spis.size(), kMaxSpis);
+  if (config.affinities.size() != cpus.size()) {
+    return fail(Errc::conflicting_configuration, config.affinities.size(), cpus.size());
+  }
+  // GICD_TYPER.ITLinesNumber counts in 32s; its highest value means 1020.
+  if (spis.size() % 32 != 0 && spis.size() != kMaxSpis) return fail(Errc::conflicting_configuration, spis.size(), 32);
+  for (const std::uint64_t base : {config.gicd_base, config.gicr_base}) {
+    if (!bits::aligned(base, gic::kFrameBytes)) return fail(Errc::unaligned_address, base, gic::kFrameBytes);
+  }
+  const std::uint64_t gicr_end = config.gicr_base + cpus.size() * gic::kRedistributorBytes;
+  if (config.gicd_base < gicr_end && config.gicr_base < config.gicd_base + gic::kFrameBytes) {
+    return fail(Errc::overlap, config.gicr_base, config.gicd_base);
+  }
+  for (std::size_t n = 0; n < cpus.size(); ++n) {
+    cpus[n].affinity = gic::affinity_of_mpidr(config.affinities[n]);
+    for (std::size_t other = 0; other < n; ++other) {
+      if (cpus[other].affinity == cpus[n].affinity) {
+        return fail(Errc::conflicting_configuration, config.affinities[n], config.affinities[other]);
+      }
+    }
+  }
+  Vgic vgic{config, cpus, spis};
+  vgic.reset();
+  return vgic;
+}
+
+void Vgic::reset() noexcept {
+  ctlr_ = {};
+  for (unsigned cpu = 0; cpu < cpu_count(); ++cpu) {
+    cpus_[cpu].lrs_live = false;  // what a list register still holds is of the past
+    reset_cpu(cpu);
+  }
+  for (unsigned intid = gic::kPrivateCount; intid < intid_end(); ++intid) {
+    VgicIrq& i = irq(0, intid);
+    i.any_cpu = false;
+    i.affinity = 0;
+    reset_irq(i, intid, route(i));
+  }
+}
+
+void Vgic::reset_cpu(unsigned cpu) noexcept {
+  VgicCpu& c = cpus_[cpu];
+  c.asleep = true;
+  c.waits_gicd = c.waits_gicr = false;
+  for (unsigned intid = 0; intid < gic::kPrivateCount; ++intid) {
+    reset_irq(c.irqs[intid], intid, static_cast<std::uint8_t>(cpu));
+  }
+  reset_cpu_interface(cpu);
+}
+
+void Vgic::reset_cpu_interface(unsigned cpu) noexcept {
+  // [gicv3] "ICC_BPR0_EL1", "ICC_BPR1_EL1": the least binary points reset to what the preemption bits allow.
+  const unsigned bpr0 = 7 - vtr_.preemption_bits() % 8;
+  VgicCpu& c = cpus_[cpu];
+  c.vmcr =
+      gic::IchVmcr{}.with<gic::IchVmcr::VBPR0>(bpr0).with<gic::IchVmcr::VBPR1>(bpr0 + 1).with<gic::IchVmcr::VFIQEn>(
+          true);  // VFIQEn is RES1 for a guest with system registers
+  c.ap0r = {};
+  c.ap1r = {};
+  mark_dirty(cpu);
+}
+
+void Vgic::reset_irq(VgicIrq& irq, unsigned intid, std::uint8_t target) noexcept {
+  if (irq.queued_at != kVgicNoCpu) {
+    cpus_[irq.queued_at].waiting.erase(intid);
+    cpus_[irq.queued_at].releases.erase(intid);
+  }
+  VgicIrq fresh{};
+  fresh.target = target;
+  fresh.edge = intid < gic::kSgiCount;
+  fresh.line = irq.line;
+  fresh.linked = irq.linked;
+  fresh.physical_intid = irq.physical_intid;
+  fresh.physical_active = irq.physical_active || (irq.in_lr && irq.lr_physical);
+  irq = fresh;
+  static_cast<void>(requeue(irq, intid));  // at most a release; no vCPU runs that could be kicked
+}
+
+bool Vgic::contains(std::uint64_t ipa) const noexcept {
+  return ipa - gicd_base_ < gic::kFrameBytes || ipa - gicr_base_ < cpu_count() * gic::kRedistributorBytes;
+}
+
+VgicRead Vgic::mmio_read(unsigned cpu, std::uint64_t ipa, AccessWidth width) noexcept {
+  VgicRead read{};
+  if (!contains(ipa) || !bits::aligned(ipa, bytes_of(width))) return read;
+  if (const std::uint64_t offset = ipa - gicd_base_; offset < gic::kFrameBytes) {
+    read.value = read_gicd(static_cast<std::uint32_t>(offset), width, cpu, read.stale);
+  } else {
+    const std::uint64_t in_range = ipa - gicr_base_;
+    const auto owner = static_cast<unsigned>(in_range / gic::kRedistributorBytes);
+    const auto in_frame = static_cast<std::uint32_t>(in_range % gic::kFrameBytes);
+    read.value = in_range % gic::kRedistributorBytes < gic::kFrameBytes
+                     ? read_rd(owner, in_frame, width)
+                     : read_block(Block::sgi_frame(owner), in_frame, width, cpu, read.stale);
+  }
+  for (VgicCpuMask stale = read.stale; stale != 0; stale &= stale - 1) {
+    mark_dirty(static_cast<unsigned>(__builtin_ctzll(stale)));
+  }
+  return read;
+}
+
+VgicCpuMask Vgic::mmio_write(unsigned, std::uint64_t ipa, AccessWidth width, std::uint64_t data) noexcept {
+  if (!contains(ipa) || !bits::aligned(ipa, bytes_of(width))) return 0;
+  data = truncate(data, width);
+  if (const std::uint64_t offset = ipa - gicd_base_; offset < gic::kFrameBytes) {
+    return write_gicd(static_cast<std::uint32_t>(offset), width, data);
+  }
+  const std::uint64_t in_range = ipa - gicr_base_;
+  const auto owner = static_cast<unsigned>(in_range / gic::kRedistributorBytes);
+  const auto in_frame = static_cast<std::uint32_t>(in_range % gic::kFrameBytes);
+  if (in_range % gic::kRedistributorBytes < gic::kFrameBytes) return write_rd(owner, in_frame, width, data);
+  return write_block(Block::sgi_frame(owner), in_frame, width, data);
+}
+
+}  // namespace arm_vcpu

@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Debian's kernel boots to a shell, has all its CPUs, and powers off. Arguments: CPU model, number of vCPUs."""
+import sys
+
+from harness import Machine, check, run
+
+
+def test() -> None:
+    cpu, count = sys.argv[1], int(sys.argv[2])
+    with Machine("--cpu", cpu, "--vcpus", count) as machine:
+        machine.boot()
+        found = machine.shell("grep -c ^processor /proc/cpuinfo")
+        check(found == str(count), f"/proc/cpuinfo has {found} CPUs")
+        online = machine.shell("cat /sys/devices/system/cpu/online")
+        check(online == ("0" if count == 1 else f"0-{count - 1}"), f"online CPUs: {online}")
+        complaints = machine.shell(r"dmesg | grep -E 'WARNING|BUG|Oops|CPU[0-9]+: failed|stall|lockup' || true")
+        check(complaints == "", f"the kernel complains: {complaints}")
+        machine.poweroff()
+
+
+run(test)

@@ -104,6 +104,8 @@ Result<> map_image() noexcept {
   if (Result<> text = part(hv_image_start, hv_rodata_start, kText); !text) return text;
   if (Result<> constants = part(hv_rodata_start, hv_data_start, kConstants); !constants) return constants;
   if (Result<> data = part(hv_data_start, hv_bss_end, kData); !data) return data;
+  // Where RAM begins at 0 a null pointer shall fault all the same, unless the image itself is there.
+  (void)g_map.guard(0);
   return map_stacks();
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vcpu/fake_hw.hpp"
 
-#include <stdexcept>
+#include <cstdio>
+#include <cstdlib>
 
 namespace arm_vcpu {
 namespace fake {
@@ -43,7 +44,8 @@ void arm_vcpu_enter_guest(VCpuContext* context) noexcept {
   bool resume = true;
   while (resume) {
     if (fake::cpu().guest.empty()) {
-      throw std::logic_error("the guest's script is over");  // noexcept: ends the test program, with this text
+      std::fputs("the guest's script is over\n", stderr);
+      std::abort();
     }
     const auto step = fake::cpu().guest.front();
     fake::cpu().guest.erase(fake::cpu().guest.begin());

@@ -135,7 +135,7 @@ TEST_F(VCpuTest, BadArguments) {
 }
 
 TEST(Stage2Root, RootBytes) {
-  const auto bytes = [](unsigned ipa_bits, unsigned sl0) { return stage2_root_bytes(64 - ipa_bits | sl0 << 6); };
+  const auto bytes = [](unsigned ipa_bits, unsigned sl0) { return stage2_root_bytes((64 - ipa_bits) | sl0 << 6); };
   EXPECT_EQ(bytes(40, 1), 0x2000U) << "two concatenated level 1 tables";
   EXPECT_EQ(bytes(39, 1), 0x1000U);
   EXPECT_EQ(bytes(43, 1), 0x10000U);
@@ -209,7 +209,7 @@ INSTANTIATE_TEST_SUITE_P(
         SupportCase{"no_4k_at_stage2", [](CpuIdentity& id) { id.id_aa64mmfr0_el1 = 0x0100'0000'1124; }, {}, {Errc::unsupported_granule, 4, 0x0100'0000'1124}},
         SupportCase{"no_gic", [](CpuIdentity& id) { id.id_aa64pfr0_el1 = 0x2222; }, {}, {Errc::no_gic_system_registers, 3, 0}},
         SupportCase{"gic_sre_denied", [](CpuIdentity& id) { id.icc_sre_el2 = 0; }, {}, {Errc::no_gic_system_registers, 3, 1}}),
-    [](const auto& info) { return std::string{info.param.name}; });
+    [](const auto& each) { return std::string{each.param.name}; });
 
 TEST(Capabilities, PaBitsOfEveryParange) {
   constexpr unsigned kExpected[16] = {32, 36, 40, 42, 44, 48, 52, 56};

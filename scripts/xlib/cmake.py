@@ -30,7 +30,9 @@ def lock():
 
 
 def _options(preset: str) -> list[str]:
-    return [f"-DARM_VCPU_LIBFDT_DIR={paths.LIBFDT}"] if preset.startswith("el2") else []
+    if not preset.startswith("el2"):
+        return []
+    return [f"-DARM_VCPU_LIBFDT_DIR={paths.LIBFDT}", f"-DARM_VCPU_LIBFDT_INCLUDE_DIR={paths.LIBFDT / 'include'}"]
 
 
 def _configure(preset: str) -> None:

@@ -157,7 +157,7 @@ class Relay:
                 self._escaped = False
                 if byte == QUIT:
                     raise Ended(1, "ended with Ctrl-] x")
-                out += bytes([ESCAPE] if byte == ESCAPE else [ESCAPE, byte])
+                out += bytes([ESCAPE, byte])  # all else is for the hypervisor: another VM's console, Ctrl-] itself
             elif byte == ESCAPE:
                 self._escaped = True
             else:

@@ -94,7 +94,9 @@ class RelayTest(unittest.TestCase):
 
     def test_the_escape_keys(self):
         relay = self.relay_of(console.InputGate(None))
-        self.assertEqual(relay._keys(b"a\x1d\x1db\x1dc"), b"a\x1db\x1dc")
+        self.assertEqual(relay._keys(b"a\x1d\x1db\x1d1"), b"a\x1d\x1db\x1d1")
+        self.assertEqual(relay._keys(b"\x1d"), b"")  # not before the next key is known
+        self.assertEqual(relay._keys(b"0"), b"\x1d0")
         with self.assertRaises(console.Ended):
             relay._keys(b"\x1dx")
 

@@ -26,7 +26,8 @@ the device tree at the start of RAM, as QEMU's -bios does.
 
 Several VMs: write a bundle (docs/bundle.md) and pass it with --vm; VMs of several --vm files run side by side.
 
-On a terminal, Ctrl-] x ends the machine (Ctrl-] Ctrl-] sends one Ctrl-]). The hypervisor's own lines start with "[hv] ".
+On a terminal, Ctrl-] x ends the machine, Ctrl-] 0 to 7 picks the VM that gets the keys, Ctrl-] Ctrl-] sends one Ctrl-].
+The hypervisor's own lines start with "[hv] "; with several VMs the guests' lines start with "[vm0] ", "[vm1] " and so on.
 Piped input for a Linux kernel is held until it has started init, because a booting kernel drops what arrives earlier.
 
 exit status: 0 every VM ended by SYSTEM_OFF, 1 it did not, 2 bad options or missing files, 124 the --timeout came

@@ -22,12 +22,13 @@ class GicHw {
 #define VCPU_GIC_WRITE(reg, value) asm volatile("msr " reg ", %0" : : "r"(static_cast<std::uint64_t>(value)) : "memory")
 
   // ICH_LR<n>_EL2: S3_4_C12_C12_<n>, and S3_4_C12_C13_<n - 8>
-#define VCPU_GIC_LRS(X)                                                                                              \
-  X(0, "S3_4_C12_C12_0")                                                                                             \
-  X(1, "S3_4_C12_C12_1") X(2, "S3_4_C12_C12_2") X(3, "S3_4_C12_C12_3") X(4, "S3_4_C12_C12_4") X(5, "S3_4_C12_C12_5") \
-      X(6, "S3_4_C12_C12_6") X(7, "S3_4_C12_C12_7") X(8, "S3_4_C12_C13_0") X(9, "S3_4_C12_C13_1")                    \
-          X(10, "S3_4_C12_C13_2") X(11, "S3_4_C12_C13_3") X(12, "S3_4_C12_C13_4") X(13, "S3_4_C12_C13_5")            \
-              X(14, "S3_4_C12_C13_6") X(15, "S3_4_C12_C13_7")
+  // clang-format off
+#define VCPU_GIC_LRS(X)                                                                          \
+  X(0, "S3_4_C12_C12_0")  X(1, "S3_4_C12_C12_1")  X(2, "S3_4_C12_C12_2")  X(3, "S3_4_C12_C12_3")  \
+  X(4, "S3_4_C12_C12_4")  X(5, "S3_4_C12_C12_5")  X(6, "S3_4_C12_C12_6")  X(7, "S3_4_C12_C12_7")  \
+  X(8, "S3_4_C12_C13_0")  X(9, "S3_4_C12_C13_1")  X(10, "S3_4_C12_C13_2") X(11, "S3_4_C12_C13_3") \
+  X(12, "S3_4_C12_C13_4") X(13, "S3_4_C12_C13_5") X(14, "S3_4_C12_C13_6") X(15, "S3_4_C12_C13_7")
+  // clang-format on
   // ICH_AP0R<n>_EL2, ICH_AP1R<n>_EL2
 #define VCPU_GIC_AP0RS(X) X(0, "S3_4_C12_C8_0") X(1, "S3_4_C12_C8_1") X(2, "S3_4_C12_C8_2") X(3, "S3_4_C12_C8_3")
 #define VCPU_GIC_AP1RS(X) X(0, "S3_4_C12_C9_0") X(1, "S3_4_C12_C9_1") X(2, "S3_4_C12_C9_2") X(3, "S3_4_C12_C9_3")

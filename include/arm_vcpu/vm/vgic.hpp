@@ -154,7 +154,8 @@ class Vgic {
   void reset_irq(VgicIrq& irq, unsigned intid, std::uint8_t target) noexcept;
 
   // Registers.
-  [[nodiscard]] std::uint64_t read_gicd(std::uint32_t offset, AccessWidth width, unsigned reader, VgicCpuMask& stale);
+  [[nodiscard]] std::uint64_t read_gicd(std::uint32_t offset, AccessWidth width, unsigned reader,
+                                        VgicCpuMask& stale) noexcept;
   [[nodiscard]] VgicCpuMask write_gicd(std::uint32_t offset, AccessWidth width, std::uint64_t data) noexcept;
   [[nodiscard]] VgicCpuMask write_gicd_ctlr(gic::GicdCtlr value) noexcept;
   [[nodiscard]] VgicCpuMask write_irouter(unsigned intid, std::uint64_t data, std::uint64_t mask) noexcept;

@@ -90,6 +90,17 @@ TEST(VgicDelivery, ALineThatFallsUntakenIsForgotten) {
   EXPECT_FALSE(m.at(0).find(40).has_value());
 }
 
+TEST(VgicDelivery, AnActiveLevelIsLookedAtAgainWhenItEnds) {
+  Machine m;
+  m.prepare(0, 40, false);
+  m.spi(40, true);
+  EXPECT_EQ(m.acknowledge(0), 40U);
+  m.vgic.mark_dirty(0);
+  m.settle();
+  EXPECT_EQ(m.at(0).find(40)->get<gic::IchLr::State>(), gic::LrState::active) << "its line may fall before the end";
+  EXPECT_TRUE(m.at(0).find(40)->get<gic::IchLr::EOI>());
+}
+
 TEST(VgicDelivery, ALineLowAtTheEndNeedsNoMaintenance) {
   Machine m;
   m.prepare(0, 40, false);
@@ -288,6 +299,31 @@ TEST(VgicRemote, AnotherVcpusListRegistersAreCorrected) {
   EXPECT_EQ(m.read32(0, kGicd + gic::GIC_ISACTIVER + 4), 1U << 8);
   m.set_bit(0, gic::GIC_ICACTIVER, 40);
   EXPECT_FALSE(m.at(1).find(40).has_value());
+}
+
+TEST(VgicRemote, ADisabledGroupIsWaitedForToo) {
+  Machine m{{.cpus = 2}};
+  m.prepare(0, 40, true);
+  m.pulse(0, 40);
+  EXPECT_EQ(m.vgic.mmio_write(1, kGicd + gic::GICD_CTLR, word, 1), 1U) << "vCPU 1 has nothing to correct";
+  EXPECT_EQ(m.vgic.mmio_read(1, kGicd + gic::GICD_CTLR, word).value, 0x8000'0051U);
+  m.settle();
+  EXPECT_EQ(m.vgic.mmio_read(1, kGicd + gic::GICD_CTLR, word).value, 0x51U);
+  EXPECT_FALSE(m.at(0).find(40).has_value());
+}
+
+TEST(VgicRemote, FoldingTellsWhoIsNext) {
+  Machine m{{.cpus = 2}};
+  m.prepare(0, 40, false);
+  m.spi(40, true);
+  EXPECT_EQ(m.acknowledge(0), 40U);
+  EXPECT_EQ(m.vgic.mmio_write(0, kGicd + gic::GICD_IROUTER + 8 * 40, doubleword, 1), 0b01U);
+  EXPECT_EQ(m.vgic.flush(0, m.at(0)), 0U) << "active here";
+  m.at(0).end(40);
+  EXPECT_TRUE(m.at(0).maintenance());
+  EXPECT_EQ(m.vgic.flush(0, m.at(0)), 0b10U);
+  EXPECT_EQ(m.vgic.flush(1, m.at(1)), 0U);
+  EXPECT_EQ(m.acknowledge(1), 40U);
 }
 
 TEST(VgicRemote, PrivateInterruptsHaveTheirOwnRwp) {

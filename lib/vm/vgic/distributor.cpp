@@ -17,7 +17,7 @@ constexpr bool is_irouter(std::uint32_t offset, AccessWidth width) noexcept {
 
 }  // namespace
 
-std::uint64_t Vgic::read_gicd(std::uint32_t offset, AccessWidth width, unsigned reader, VgicCpuMask& stale) {
+std::uint64_t Vgic::read_gicd(std::uint32_t offset, AccessWidth width, unsigned reader, VgicCpuMask& stale) noexcept {
   if (is_irouter(offset, width)) {
     const unsigned intid = (offset - gic::GICD_IROUTER) / 8;
     if (intid >= intid_end()) return 0;

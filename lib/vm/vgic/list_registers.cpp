@@ -148,7 +148,7 @@ IchLr Vgic::pack(VgicIrq& irq, unsigned intid, unsigned cpu, unsigned slot) noex
   } else {
     const bool line_recurs = irq.follows_line() && irq.line && irq.enabled;
     const bool latch_remains = irq.latch && !latch_moves && irq.enabled;
-    lr = lr.with<IchLr::EOI>(line_recurs || latch_remains || irq.physical_active);
+    lr = lr.with<IchLr::EOI>(line_recurs || latch_remains);
   }
 
   cpus_[cpu].waiting.erase(intid);

@@ -331,5 +331,85 @@ TEST(VgicModel, LateKicksLoseNothing) {
   }
 }
 
+// A physical level behind a linked interrupt. The physical one is deactivated once per acknowledge, by whichever side
+// ends it, and the guest sees the level again for as long as it lasts.
+TEST(VgicModel, LinkedInterruptsAreNeverStuckPhysically) {
+  constexpr unsigned kTimer = 27;
+  constexpr std::uint16_t kPhysical = 30;
+  for (unsigned seed = 1; seed <= 30; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    std::mt19937 random{seed};
+    Machine m{{.cpus = 1, .list_registers = 1 + seed % 3, .spis = 32}};
+    ASSERT_TRUE(m.vgic.link_physical(0, kTimer, kPhysical).has_value());
+    m.prepare(0, kTimer, false, 0x80);
+    for (unsigned intid = 32; intid < 36; ++intid) m.prepare(0, intid, true, static_cast<std::uint8_t>(intid * 8));
+    bool line = false;
+    bool physical_active = false;
+    std::size_t seen = 0;
+    std::vector<unsigned> running;
+    // The physical GIC: what was deactivated may fire again.
+    const auto physical = [&] {
+      for (int round = 0; round < 4; ++round) {
+        for (; seen < m.at(0).physically_deactivated.size(); ++seen) {
+          ASSERT_TRUE(physical_active) << "deactivated twice";
+          physical_active = false;
+        }
+        if (!line || physical_active) return;
+        physical_active = true;
+        m.ppi(0, kTimer, true);
+      }
+    };
+    const auto finish = [&] {
+      m.end(0, running.back());
+      running.pop_back();
+    };
+    for (int step = 0; step < 2000; ++step) {
+      switch (random() % 9) {
+        case 0:
+          line = random() % 2 != 0;
+          if (!line && physical_active && random() % 2 != 0) m.ppi(0, kTimer, false);  // the timer code noticed
+          break;
+        case 1: m.set_bit(0, random() % 3 != 0 ? gic::GIC_ISENABLER : gic::GIC_ICENABLER, kTimer); break;
+        case 2: m.set_bit(0, gic::GIC_ISPENDR, kTimer); break;
+        case 3: m.set_bit(0, gic::GIC_ICPENDR, kTimer); break;
+        case 4: m.pulse(0, 32 + static_cast<unsigned>(random() % 4)); break;
+        case 5:
+          m.kick(m.vgic.save(0, m.at(0)) & ~VgicCpuMask{1});
+          m.vgic.load(0, m.at(0));
+          m.settle();
+          break;
+        case 6:
+          if (!running.empty()) finish();
+          break;
+        default:
+          if (const unsigned intid = m.acknowledge(0); intid != gic::kSpurious) running.push_back(intid);
+          break;
+      }
+      physical();
+      if (HasFatalFailure()) return;
+    }
+    m.set_bit(0, gic::GIC_ISENABLER, kTimer);
+    line = true;
+    physical();
+    while (!running.empty()) finish();
+    physical();
+    const auto take_all = [&] {
+      int timers = 0;
+      while (timers < 3) {
+        const unsigned intid = m.acknowledge(0);
+        if (intid == gic::kSpurious) break;
+        timers += intid == kTimer;
+        m.end(0, intid);
+        physical();
+      }
+      return timers;
+    };
+    EXPECT_EQ(take_all(), 3) << "the level lasts";
+    line = false;
+    take_all();
+    EXPECT_FALSE(physical_active);
+  }
+}
+
 }  // namespace
 }  // namespace arm_vcpu::test

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// The recorder of one CPU: overwriting, single writer, no lock, no text. Header-only: it is part of the exit path.
+#pragma once
+
+#include <cstdint>
+
+#include "arm_vcpu/trace/record.hpp"
+
+namespace arm_vcpu::trace {
+
+// A view of a RingHeader with its records behind it. Only the CPU that it belongs to writes.
+class Ring {
+ public:
+  // Makes `memory` (64-byte aligned, sizeof(RingHeader) + capacity * sizeof(Record) bytes) an empty ring; `capacity` is
+  // a power of two.
+  static Ring* create(void* memory, std::uint32_t cpu, std::uint64_t capacity) noexcept {
+    auto* header = static_cast<RingHeader*>(memory);
+    *header = RingHeader{.magic = kRingMagic, .cpu = cpu, .capacity = capacity};
+    return static_cast<Ring*>(memory);
+  }
+
+  // The next record, for the caller to fill; its old content is still there. Not visible to readers before publish().
+  [[nodiscard]] Record& next() noexcept { return records()[header_.written & (header_.capacity - 1)]; }
+
+  // Numbers the record that next() gave and makes it visible.
+  void publish(Record& record) noexcept {
+    record.sequence = static_cast<std::uint32_t>(header_.written);
+    __atomic_store_n(&header_.written, header_.written + 1, __ATOMIC_RELEASE);
+  }
+
+  // An event beyond exits, in one call.
+  void append(const Record& record) noexcept {
+    Record& slot = next();
+    slot = record;
+    publish(slot);
+  }
+
+  [[nodiscard]] const RingHeader& header() const noexcept { return header_; }
+  [[nodiscard]] RingHeader& header() noexcept { return header_; }
+  [[nodiscard]] const Record& at(std::uint64_t number) const noexcept {
+    return reinterpret_cast<const Record*>(this + 1)[number & (header_.capacity - 1)];
+  }
+  // Numbers of the records that are still there: [first(), end()).
+  [[nodiscard]] std::uint64_t end() const noexcept { return __atomic_load_n(&header_.written, __ATOMIC_ACQUIRE); }
+  [[nodiscard]] std::uint64_t first() const noexcept {
+    const std::uint64_t n = end();
+    return n > header_.capacity ? n - header_.capacity : 0;
+  }
+
+ private:
+  [[nodiscard]] Record* records() noexcept { return reinterpret_cast<Record*>(this + 1); }
+
+  RingHeader header_;
+};
+static_assert(sizeof(Ring) == sizeof(RingHeader));
+
+}  // namespace arm_vcpu::trace

@@ -52,7 +52,7 @@ Result<> Vm::build(unsigned id, const BundleVm& config, std::span<const unsigned
     if (!vcpu) return std::unexpected(vcpu.error());
     slot.vcpu.emplace(std::move(*vcpu));
     if (const Result<> set = slot.vcpu->setup(
-            {.cntvoff_el2 = cntvoff_, .index = i, .power = &*power_, .interrupts = this});
+            {.cntvoff_el2 = cntvoff_, .ipa_bits = memory_->layout().ipa_bits, .index = i, .power = &*power_, .interrupts = this});
         !set) {
       return set;
     }
@@ -89,12 +89,31 @@ Result<> Vm::map_memory(VmEnvironment& environment) noexcept {
   if (const Result<> mapped = memory_->map(ram_.ipa, ram_.pa, ram_.bytes, stage2::kGuestRam); !mapped) return mapped;
   if (config_.kernel) return {};
 
+  return map_flash();
+}
+
+// Two banks, as `virt` has them: the firmware, and behind it and in the second bank one erased block over and over.
+// Reads never exit; writes do, and change nothing.
+Result<> Vm::map_flash() noexcept {
   const std::uint64_t flash_bytes = bits::align_up(config_.boot_file.size(), kBlock2M);
   const Result<Range> flash = memory::allocate(flash_bytes, kBlock2M);
   if (!flash) return std::unexpected(flash.error());
   flash_ = {guest_machine::kFlash.base, flash->base, flash_bytes};
   executable_[1] = {flash_.ipa, flash_.ipa + flash_.bytes};
-  return memory_->map(flash_.ipa, flash_.pa, flash_.bytes, stage2::kGuestRom);
+  if (const Result<> mapped = memory_->map(flash_.ipa, flash_.pa, flash_.bytes, stage2::kGuestRom); !mapped) {
+    return mapped;
+  }
+  const Result<Range> erased = memory::allocate(kBlock2M, kBlock2M);
+  if (!erased) return std::unexpected(erased.error());
+  std::memset(reinterpret_cast<void*>(erased->base), 0xFF, erased->bytes);
+  el2::dc_civac_range(erased->base, erased->bytes);
+  for (std::uint64_t ipa = flash_.ipa + flash_.bytes; ipa < guest_machine::kFlash1.end(); ipa += kBlock2M) {
+    if (const Result<> mapped = memory_->map(ipa, erased->base, kBlock2M, stage2::kGuestRom); !mapped) return mapped;
+  }
+  return bus_.add({.base = guest_machine::kFlash.base,
+                   .size = guest_machine::kFlash.bytes + guest_machine::kFlash1.bytes,
+                   .name = "flash",
+                   .device = &erased_flash_});
 }
 
 Result<> Vm::create_interrupt_controller(const Capabilities& caps) noexcept {

@@ -11,6 +11,7 @@
 #include "arm_vcpu/arm_vcpu.hpp"
 #include "arm_vcpu/el2/stage2_hw.hpp"
 #include "arm_vcpu/vm/bundle.hpp"
+#include "arm_vcpu/vm/erased_flash.hpp"
 #include "arm_vcpu/vm/guest_layout.hpp"
 #include "arm_vcpu/vm/mmio_bus.hpp"
 #include "arm_vcpu/vm/pl011.hpp"
@@ -97,6 +98,7 @@ class Vm final : public VirtualInterrupts {
   enum class Ending : std::uint8_t { power_off, reset, failure };
 
   [[nodiscard]] Result<> map_memory(VmEnvironment& environment) noexcept;
+  [[nodiscard]] Result<> map_flash() noexcept;
   [[nodiscard]] Result<> create_interrupt_controller(const Capabilities& caps) noexcept;
   [[nodiscard]] Result<> load() noexcept;
   void stop(Ending ending) noexcept;
@@ -130,6 +132,7 @@ class Vm final : public VirtualInterrupts {
   MmioBus bus_;
   VmUartHost uart_host_;
   Pl011 uart_;
+  ErasedFlash erased_flash_;
   VgicCpuMask raised_{};  // vCPUs to kick once the lock is free
 
   std::array<PowerSlot, kMaxVcpus> power_slots_{};

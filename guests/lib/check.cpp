@@ -39,7 +39,9 @@ bool check_between(const char* name, u64 got, u64 low, u64 high) noexcept {
   return false;
 }
 
-void skip(const char* name, const char* why) noexcept { print("SKIP ", name, ": ", why, '\n'); }
+void skip(const char* name, const char* why) noexcept {
+  print("SKIP ", name, ": ", why, '\n');
+}
 
 void done() noexcept {
   print("DONE ", g_passed, '/', g_total, '\n');

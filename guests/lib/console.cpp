@@ -46,6 +46,8 @@ void print_one(Hex number) noexcept {
   put_digits(number.value, 16);
 }
 
-void print_number(u64 number) noexcept { put_digits(number, 10); }
+void print_number(u64 number) noexcept {
+  put_digits(number, 10);
+}
 
 }  // namespace guest

@@ -27,7 +27,9 @@ u64 redistributor() noexcept {
   return frame;
 }
 
-u64 block_of(u32 intid) noexcept { return intid < 32 ? redistributor() + kSgiFrame : kGicd; }
+u64 block_of(u32 intid) noexcept {
+  return intid < 32 ? redistributor() + kSgiFrame : kGicd;
+}
 
 void wait_for_writes(u32 intid) noexcept {
   if (intid < 32) {
@@ -39,11 +41,15 @@ void wait_for_writes(u32 intid) noexcept {
   }
 }
 
-void write_bit(u32 intid, u64 bank) noexcept { write32(block_of(intid) + bank + intid / 32 * 4, 1U << intid % 32); }
+void write_bit(u32 intid, u64 bank) noexcept {
+  write32(block_of(intid) + bank + intid / 32 * 4, 1U << intid % 32);
+}
 bool read_bit(u32 intid, u64 bank) noexcept {
   return (read32(block_of(intid) + bank + intid / 32 * 4) >> intid % 32 & 1) != 0;
 }
-void modify(u64 address, u32 clear, u32 set) noexcept { write32(address, (read32(address) & ~clear) | set); }
+void modify(u64 address, u32 clear, u32 set) noexcept {
+  write32(address, (read32(address) & ~clear) | set);
+}
 
 }  // namespace
 
@@ -91,17 +97,27 @@ unsigned count_cpus() noexcept {
   return count < kMaxCpus ? count : kMaxCpus;
 }
 
-void enable(u32 intid) noexcept { write_bit(intid, kIsenabler); }
+void enable(u32 intid) noexcept {
+  write_bit(intid, kIsenabler);
+}
 
 void disable(u32 intid) noexcept {
   write_bit(intid, kIcenabler);
   wait_for_writes(intid);
 }
 
-void set_pending(u32 intid, bool pending) noexcept { write_bit(intid, pending ? kIspendr : kIcpendr); }
-bool is_pending(u32 intid) noexcept { return read_bit(intid, kIspendr); }
-bool is_active(u32 intid) noexcept { return read_bit(intid, kIsactiver); }
-void set_priority(u32 intid, u32 priority) noexcept { write8(block_of(intid) + kIpriorityr + intid, priority); }
+void set_pending(u32 intid, bool pending) noexcept {
+  write_bit(intid, pending ? kIspendr : kIcpendr);
+}
+bool is_pending(u32 intid) noexcept {
+  return read_bit(intid, kIspendr);
+}
+bool is_active(u32 intid) noexcept {
+  return read_bit(intid, kIsactiver);
+}
+void set_priority(u32 intid, u32 priority) noexcept {
+  write8(block_of(intid) + kIpriorityr + intid, priority);
+}
 
 void set_edge(u32 intid, bool edge) noexcept {
   const u32 bit = 2U << intid % 16 * 2;
@@ -113,7 +129,9 @@ void set_group1(u32 intid, bool group1) noexcept {
   modify(block_of(intid) + kIgroupr + intid / 32 * 4, bit, group1 ? bit : 0);
 }
 
-void route(u32 intid, u64 affinity) noexcept { write64(kGicd + kIrouter + 8 * u64{intid}, affinity); }
+void route(u32 intid, u64 affinity) noexcept {
+  write64(kGicd + kIrouter + 8 * u64{intid}, affinity);
+}
 
 void set_priority_mask(u32 mask) noexcept {
   GUEST_WRITE(S3_0_C4_C6_0, mask);  // ICC_PMR_EL1

@@ -13,7 +13,8 @@ CallResult call(Conduit conduit, u64 a, u64 b, u64 c, u64 d) noexcept {
   if (conduit == Conduit::hvc) {
     asm volatile("hvc #0" : "+r"(x0), "+r"(x1), "+r"(x2), "+r"(x3) : : "memory");
   } else {
-    asm volatile(".inst 0xd4000003  // smc #0, which base Armv8-A assemblers may hide" : "+r"(x0), "+r"(x1), "+r"(x2), "+r"(x3) : : "memory");
+    // SMC #0. By number: assemblers have the name with EL3 only.
+    asm volatile(".inst 0xD4000003" : "+r"(x0), "+r"(x1), "+r"(x2), "+r"(x3) : : "memory");
   }
   return {x0, x1, x2, x3};
 }
@@ -28,8 +29,12 @@ namespace {
 
 }  // namespace
 
-void system_off() noexcept { end_with(kSystemOff); }
-void system_reset() noexcept { end_with(kSystemReset); }
+void system_off() noexcept {
+  end_with(kSystemOff);
+}
+void system_reset() noexcept {
+  end_with(kSystemReset);
+}
 
 }  // namespace psci
 }  // namespace guest

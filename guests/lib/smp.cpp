@@ -25,8 +25,12 @@ extern "C" {
 
 namespace guest {
 
-PerCpu& cpu(unsigned index) noexcept { return guest_cpus[index]; }
-u64 secondary_entry() noexcept { return reinterpret_cast<u64>(guest_secondary); }
+PerCpu& cpu(unsigned index) noexcept {
+  return guest_cpus[index];
+}
+u64 secondary_entry() noexcept {
+  return reinterpret_cast<u64>(guest_secondary);
+}
 
 u64 start_cpu(unsigned index, void (*task)(u64), u64 argument) noexcept {
   PerCpu& target = guest_cpus[index];

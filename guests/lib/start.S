@@ -149,9 +149,3 @@ level_2:
     .endr
     .fill   511 - 32, 8, 0
     .quad   0x7FE00000 | NORMAL_BLOCK
-
-    .section .note.gnu.property, "a"
-    .balign 8
-    .long   4, 0x10, 5
-    .asciz  "GNU"
-    .long   0xC0000000, 4, 3, 0

@@ -67,9 +67,3 @@ enter:
     ldr     x30, [sp, #30 * 8]
     add     sp, sp, #GUEST_FRAME_BYTES
     eret
-
-    .section .note.gnu.property, "a"
-    .balign 8
-    .long   4, 0x10, 5
-    .asciz  "GNU"
-    .long   0xC0000000, 4, 3, 0

@@ -37,6 +37,7 @@ struct Aarch64VCpuSetupConfig {
   bool passthrough_interrupt{};  // the guest owns the physical GIC: HCR_EL2.IMO and FMO stay 0
   bool passthrough_timer{};      // the guest owns the physical timer too: CNTP_* accesses are not trapped
   std::uint64_t cntvoff_el2{};   // ticks: CNTVCT_EL0 == CNTPCT_EL0 - cntvoff_el2; the same for all vCPUs of a VM
+  unsigned ipa_bits{};           // of the stage 2 it will run in; 0: not known yet. Caps what the guest reads as PARange
   unsigned index{};              // this vCPU's place in the VM and in `power`
   PowerDomain* power{};          // the VM's PSCI state; null: CPU_ON and CPU_OFF are the caller's
   VirtualInterrupts* interrupts{};  // null: inject_interrupt() writes a list register of the CPU that it is bound to

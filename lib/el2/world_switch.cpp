@@ -43,7 +43,21 @@ HostRegisters save_host() noexcept {
           .mdcr_el2 = VCPU_READ_SYSREG(mdcr_el2)};
 }
 
-void install_vectors() noexcept {
+void take_el2() noexcept {
+  // Trap and enable controls of later extensions come out of reset UNKNOWN. 0 leaves the guest without what they would
+  // enable, and none of what they would trap is shown to it.
+  const std::uint64_t mmfr1 = VCPU_READ_SYSREG(id_aa64mmfr1_el1);
+  const std::uint64_t mmfr0 = VCPU_READ_SYSREG(id_aa64mmfr0_el1);
+  if (bits::extract(mmfr1, 43, 40) != 0) {  // HCX
+    VCPU_WRITE_SYSREG(S3_4_C1_C2_2, 0);     // HCRX_EL2
+  }
+  if (bits::extract(mmfr0, 59, 56) != 0) {  // FGT
+    VCPU_WRITE_SYSREG(S3_4_C1_C1_4, 0);     // HFGRTR_EL2
+    VCPU_WRITE_SYSREG(S3_4_C1_C1_5, 0);     // HFGWTR_EL2
+    VCPU_WRITE_SYSREG(S3_4_C1_C1_6, 0);     // HFGITR_EL2
+    VCPU_WRITE_SYSREG(S3_4_C3_C1_4, 0);     // HDFGRTR_EL2
+    VCPU_WRITE_SYSREG(S3_4_C3_C1_5, 0);     // HDFGWTR_EL2
+  }
   VCPU_WRITE_SYSREG(vbar_el2, reinterpret_cast<std::uintptr_t>(arm_vcpu_vectors));
   el2::isb();
 }

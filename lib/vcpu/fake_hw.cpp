@@ -32,7 +32,7 @@ Capabilities probe() noexcept { return {fake::cpu().id}; }
 namespace hw {
 
 HostRegisters save_host() noexcept { return {.vbar_el2 = 0x1000, .hcr_el2 = 0x8000'0000, .cptr_el2 = 0x33FF, .mdcr_el2 = 6}; }
-void install_vectors() noexcept { fake::cpu().log.emplace_back("install_vectors"); }
+void take_el2() noexcept { fake::cpu().log.emplace_back("take_el2"); }
 void restore_host(const HostRegisters& host) noexcept {
   fake::cpu().log.emplace_back("restore_host vbar " + std::to_string(host.vbar_el2));
 }

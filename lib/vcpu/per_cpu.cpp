@@ -20,7 +20,7 @@ Result<> Aarch64PerCpu::hardware_enable() noexcept {
   host_hcr_el2_ = host.hcr_el2;
   host_cptr_el2_ = host.cptr_el2;
   host_mdcr_el2_ = host.mdcr_el2;
-  hw::install_vectors();
+  hw::take_el2();
   enabled_ = true;
   return {};
 }

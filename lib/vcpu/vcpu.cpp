@@ -68,15 +68,17 @@ Result<> Aarch64VCpu::setup(const Aarch64VCpuSetupConfig& config) noexcept {
     return fail(Errc::already_bound);
   }
   const Capabilities caps = probe();
-  const Requirements wanted{.gic_system_registers = !config.passthrough_interrupt};
+  const Requirements wanted{.ipa_bits = config.ipa_bits != 0 ? config.ipa_bits : Requirements{}.ipa_bits,
+                            .gic_system_registers = !config.passthrough_interrupt};
   if (const Result<> supported = check_hardware_support(caps, wanted); !supported) {
     return supported;
   }
   setup_ = config;
   capabilities_ = caps;
+  const GuestIdLimits shown{.ipa_bits = config.ipa_bits != 0 ? config.ipa_bits : caps.pa_bits()};
   for (unsigned i = 0; i < id_registers_.size(); ++i) {
     const SysRegId id{3, 0, 0, 1 + i / 8, i % 8};
-    id_registers_[i] = sanitise(id, hw::read_id_register(id));
+    id_registers_[i] = sanitise(id, hw::read_id_register(id), shown);
   }
   is_set_up_ = true;
   reset_registers();

@@ -232,7 +232,7 @@ TEST(PerCpu, EnableOnce) {
   ASSERT_TRUE(cpu.hardware_enable());
   EXPECT_EQ(cpu.hardware_enable().error().code, Errc::cpu_already_enabled);
   ASSERT_TRUE(cpu.hardware_disable());
-  EXPECT_THAT(fake::cpu().log, ElementsAre("install_vectors", "restore_host vbar 4096"));
+  EXPECT_THAT(fake::cpu().log, ElementsAre("take_el2", "restore_host vbar 4096"));
 }
 
 TEST(PerCpu, CannotEnableAtEl1) {
@@ -435,7 +435,7 @@ TEST_F(VCpuTest, IdRegistersAreSanitisedWithoutLeaving) {
   prepare();
   run(sync_exit(Ec::sysreg, mrs(sysreg::ID_AA64PFR0_EL1, 9)), interrupt());
   EXPECT_EQ(IdAa64Pfr0::from(vcpu.trap_frame().gpr[9]).get<IdAa64Pfr0::SVE>(), 0) << "SVE is not virtualised";
-  EXPECT_EQ(IdAa64Pfr0::from(vcpu.trap_frame().gpr[9]).get<IdAa64Pfr0::EL1>(), 2);
+  EXPECT_EQ(IdAa64Pfr0::from(vcpu.trap_frame().gpr[9]).get<IdAa64Pfr0::EL1>(), 1) << "AArch64 only: HCR_EL2.RW is 1";
   EXPECT_EQ(pc(), kEntry + 4);
 }
 

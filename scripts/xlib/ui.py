@@ -102,7 +102,7 @@ class Step:
     def _explain(self, text: str) -> None:
         """The part of a failed command's output that matters: from the first error on, or its end."""
         lines = text.splitlines()
-        first = next((n for n, line in enumerate(lines) if line.startswith("FAILED:")), None)
+        first = next((n for n, line in enumerate(lines) if line.startswith(("FAILED:", "CMake Error"))), None)
         shown = lines[first:first + 60] if first is not None else deque(lines, maxlen=30)
         self._clear()
         for line in shown:

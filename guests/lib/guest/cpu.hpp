@@ -9,22 +9,32 @@
 #include "guest/offsets.h"
 
 // `name` as the assembler knows it, or S<op0>_<op1>_C<n>_C<m>_<op2>.
-#define GUEST_READ(name)                                       \
-  ([]() noexcept {                                             \
-    ::guest::u64 value_;                                       \
+#define GUEST_READ(name)                                        \
+  ([]() noexcept {                                              \
+    ::guest::u64 value_;                                        \
     asm volatile("mrs %0, " #name : "=r"(value_) : : "memory"); \
-    return value_;                                             \
+    return value_;                                              \
   }())
 #define GUEST_WRITE(name, value) \
   asm volatile("msr " #name ", %x0" : : "rZ"(static_cast<::guest::u64>(value)) : "memory")
 
 namespace guest {
 
-inline void isb() noexcept { asm volatile("isb" : : : "memory"); }
-inline void dsb() noexcept { asm volatile("dsb sy" : : : "memory"); }
-inline void wfi() noexcept { asm volatile("dsb sy\n\twfi" : : : "memory"); }
-inline void mask_interrupts() noexcept { asm volatile("msr daifset, #3" : : : "memory"); }
-inline void unmask_interrupts() noexcept { asm volatile("msr daifclr, #3" : : : "memory"); }
+inline void isb() noexcept {
+  asm volatile("isb" : : : "memory");
+}
+inline void dsb() noexcept {
+  asm volatile("dsb sy" : : : "memory");
+}
+inline void wfi() noexcept {
+  asm volatile("dsb sy\n\twfi" : : : "memory");
+}
+inline void mask_interrupts() noexcept {
+  asm volatile("msr daifset, #3" : : : "memory");
+}
+inline void unmask_interrupts() noexcept {
+  asm volatile("msr daifclr, #3" : : : "memory");
+}
 
 inline constexpr unsigned kIntids = 320;
 inline constexpr unsigned kLoggedInterrupts = 64;
@@ -74,7 +84,9 @@ struct PerCpu {
 static_assert(offsetof(PerCpu, stack_top) == GUEST_CPU_STACK_TOP &&
               offsetof(PerCpu, reset_state) == GUEST_CPU_RESET_STATE);
 
-inline PerCpu& this_cpu() noexcept { return *reinterpret_cast<PerCpu*>(GUEST_READ(tpidr_el1)); }
+inline PerCpu& this_cpu() noexcept {
+  return *reinterpret_cast<PerCpu*>(GUEST_READ(tpidr_el1));
+}
 [[nodiscard]] PerCpu& cpu(unsigned index) noexcept;
 
 // Runs `body`; the synchronous exceptions it takes are recorded and not reported.

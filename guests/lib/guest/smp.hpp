@@ -11,7 +11,9 @@ void guest_main(guest::u64 tree) noexcept;
 namespace guest {
 
 // MPIDR_EL1's affinity of the machine's CPU `index`, below 16.
-constexpr u64 affinity_of(unsigned index) noexcept { return index; }
+constexpr u64 affinity_of(unsigned index) noexcept {
+  return index;
+}
 
 [[nodiscard]] u64 secondary_entry() noexcept;
 

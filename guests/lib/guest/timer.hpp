@@ -10,7 +10,9 @@ inline u64 counter() noexcept {
   isb();
   return GUEST_READ(cntvct_el0);
 }
-inline u64 ticks_of_ms(u64 ms) noexcept { return GUEST_READ(cntfrq_el0) * ms / 1000; }
+inline u64 ticks_of_ms(u64 ms) noexcept {
+  return GUEST_READ(cntfrq_el0) * ms / 1000;
+}
 
 // True when the condition came to hold in time.
 template <class Condition>

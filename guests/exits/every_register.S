@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+// Exits with each general-purpose register as the operand, and with all of them live.
+
+    .text
+
+// uint64_t load_into_x<n>(uint64_t address): ldr w<n>, [address]. void store_from_x<n>(address, value): str w<n>.
+.macro LOAD_INTO n
+load_into_x\n:
+    str     x\n, [sp, #-16]!
+    ldr     w\n, [x0]
+    .if     \n                      // x0 is the result, the others are restored: x30 is the return address
+    mov     x0, x\n
+    ldr     x\n, [sp]
+    .endif
+    add     sp, sp, #16
+    ret
+store_from_x\n:
+    str     x\n, [sp, #-16]!
+    .if     \n
+    mov     x\n, x1
+    str     w\n, [x0]
+    .else
+    mov     x9, x0
+    mov     x0, x1
+    str     w0, [x9]
+    .endif
+    ldr     x\n, [sp], #16
+    ret
+.endm
+
+    .irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30
+    LOAD_INTO \n
+    .endr
+
+// void across_<kind>(uint64_t x0 address, uint64_t* x1 out): loads x0-x29 with known values, does one exit, and stores
+// x0-x29, NZCV and x30, 32 words. x0 is the address, x30 is 0x0101010101010101,
+// and x<n> is n times that.
+.macro ACROSS kind, instruction:vararg
+    .global across_\kind
+    .type   across_\kind, %function
+across_\kind:
+    stp     x29, x30, [sp, #-112]!
+    stp     x19, x20, [sp, #16]
+    stp     x21, x22, [sp, #32]
+    stp     x23, x24, [sp, #48]
+    stp     x25, x26, [sp, #64]
+    stp     x27, x28, [sp, #80]
+    str     x1, [sp, #96]
+    mov     x30, #0xA0000000        // N and C
+    msr     nzcv, x30
+    mov     x30, #0x0101010101010101
+    mov     x1, x30
+    .irp    n, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29
+    mov     x\n, #\n
+    mul     x\n, x\n, x30
+    .endr
+    \instruction
+    str     x30, [sp, #104]
+    ldr     x30, [sp, #96]
+    stp     x0, x1, [x30]
+    stp     x2, x3, [x30, #16]
+    stp     x4, x5, [x30, #32]
+    stp     x6, x7, [x30, #48]
+    stp     x8, x9, [x30, #64]
+    stp     x10, x11, [x30, #80]
+    stp     x12, x13, [x30, #96]
+    stp     x14, x15, [x30, #112]
+    stp     x16, x17, [x30, #128]
+    stp     x18, x19, [x30, #144]
+    stp     x20, x21, [x30, #160]
+    stp     x22, x23, [x30, #176]
+    stp     x24, x25, [x30, #192]
+    stp     x26, x27, [x30, #208]
+    stp     x28, x29, [x30, #224]
+    mrs     x0, nzcv
+    ldr     x1, [sp, #104]
+    stp     x0, x1, [x30, #240]
+    ldp     x19, x20, [sp, #16]
+    ldp     x21, x22, [sp, #32]
+    ldp     x23, x24, [sp, #48]
+    ldp     x25, x26, [sp, #64]
+    ldp     x27, x28, [sp, #80]
+    ldp     x29, x30, [sp], #112
+    ret
+    .size   across_\kind, . - across_\kind
+.endm
+
+    ACROSS  load, ldr wzr, [x0]
+    ACROSS  store, str w0, [x0]
+    ACROSS  wfi, wfi
+    ACROSS  sysreg, mrs xzr, cntp_ctl_el0
+    ACROSS  id_register, mrs xzr, id_aa64pfr0_el1
+    ACROSS  sgi, msr S3_0_C12_C11_5, xzr
+    ACROSS  hvc, hvc #1
+
+    .section .rodata.every_register, "a"
+    .balign 8
+    .global load_into
+load_into:
+    .irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30
+    .quad   load_into_x\n
+    .endr
+    .global store_from
+store_from:
+    .irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30
+    .quad   store_from_x\n
+    .endr

@@ -14,6 +14,7 @@
 #include "physical_cpus.hpp"
 #include "platform.hpp"
 #include "smp.hpp"
+#include "trace_area.hpp"
 #include "vcpu_loop.hpp"
 #include "verdict.hpp"
 #include "vm.hpp"
@@ -63,10 +64,12 @@ void report_exits() noexcept {
   for (std::size_t v = 0; v < g_vm_count; ++v) {
     const Vm& vm = *g_vms[v];
     for (unsigned i = 0; i < vm.vcpu_count(); ++i) {
+      auto exits = vm.slot(i).exits;
+      exits[static_cast<unsigned>(ExitKind::Nothing)] = vm.slot(i).vcpu->handled_exits();
       std::uint64_t total = 0;
-      for (const std::uint64_t count : vm.slot(i).exits) total += count;
+      for (const std::uint64_t count : exits) total += count;
       for (unsigned kind = 0; kind < kExitKindCount; ++kind) {
-        const std::uint64_t count = vm.slot(i).exits[kind];
+        const std::uint64_t count = exits[kind];
         if (count == 0) continue;
         constexpr std::string_view kPad = "                                ";
         const std::string_view name = name_of(static_cast<ExitKind>(kind));
@@ -94,6 +97,7 @@ void finish() noexcept {
 void run_assigned(void*) noexcept {
   const unsigned cpu = this_cpu().index;
   value_or_finish(g_cpus[cpu].hardware_enable(), "enabling virtualization");
+  g_cpus[cpu].set_trace(trace_area::ring(cpu));
   for (const std::uint32_t intid :
        {kKickSgi, g_platform->board.timer.virtual_intid, g_platform->board.timer.hypervisor_intid,
         g_platform->board.gic.maintenance_intid}) {
@@ -110,6 +114,12 @@ void run_assigned(void*) noexcept {
     (void)console::poll();
     el2::wfe();
   }
+}
+
+void describe_for_trace(const Vm& vm, unsigned id) noexcept {
+  trace::Header& header = *trace_area::header();
+  header.vm_count = id + 1;
+  vm.describe(header.vms[id]);
 }
 
 Bundle parse_bundle(const Board& board) noexcept {
@@ -154,6 +164,8 @@ void hypervisor_main(Platform& platform) noexcept {
   if (bundle.log_level()) set_log_level(static_cast<Level>(*bundle.log_level()));
   console::set_vm_count(static_cast<unsigned>(bundle.vms().size()));
 
+  value_or_finish(trace_area::start(smp::count()), "the exit recorder");
+  if (!bundle.trace_file().empty()) trace_area::stream_to(bundle.trace_file());
   const Capabilities capabilities = probe();
   value_or_finish(check_hardware_support(capabilities, {}), "this CPU");
   static el2::TlbOps tlb = el2::TlbOps::of_this_cpu();
@@ -179,6 +191,8 @@ void hypervisor_main(Platform& platform) noexcept {
     if (const Result<> built = vm.build(id, config, std::span{cpus}.first(config.cpus), environment); !built) {
       finish_failed(config.name, built.error());
     }
+    describe_for_trace(vm, id);
+    trace_area::record_vm_event(id, trace::VmEvent::created);
     log(Level::info, "vm{} ({}): {} vCPUs, {} MiB, entry {:x}", id, config.name, config.cpus,
         config.memory_bytes >> 20, vm.entry());
   }

@@ -9,6 +9,7 @@
 #include "host_psci.hpp"
 #include "layout.hpp"
 #include "per_cpu.hpp"
+#include "trace_area.hpp"
 #include "verdict.hpp"
 
 #define HV_TO_STRING(x) #x
@@ -43,6 +44,7 @@ struct CodeAddress {
   CodeAddress& operator=(const CodeAddress&) = delete;
 };
 
+constexpr std::uint64_t kDumpedRecords = 24;  // of each CPU: the last moments, a few seconds at 115200 baud
 constexpr std::uint64_t kStackGuardBytes = 0x1000;
 
 // The guard page and the stack above it.
@@ -171,5 +173,6 @@ extern "C" void arm_vcpu_el2_panic(const arm_vcpu::El2PanicFrame* frame) {
   report_cause(*frame, cpu);
   report_registers(*frame);
   report_backtrace(*frame, cpu);
+  trace_area::dump_to_console(kDumpedRecords);
   finish_failed("EL2 panic on CPU {} at {}: {}", cpu.index, CodeAddress{frame->elr}.text.view(), cause_of(*frame, cpu));
 }

@@ -9,6 +9,7 @@
 #include "console.hpp"
 #include "gic.hpp"
 #include "physical_cpus.hpp"
+#include "trace_area.hpp"
 
 namespace arm_vcpu::hv {
 namespace {
@@ -78,6 +79,8 @@ void VcpuLoop::run_until_off() noexcept {
   update_physical_timer();
   bool goes_on = true;
   while (goes_on && vm_.state() == Vm::State::running) {
+    trace_area::print_live();
+    trace_area::stream();
     if (vgic().needs_flush(slot_.index)) flush();
     const Result<Exit> exit = vcpu().run();
     CHECK(exit.has_value());

@@ -3,6 +3,7 @@
 
 #include "console.hpp"
 #include "host_psci.hpp"
+#include "trace_area.hpp"
 
 namespace arm_vcpu::hv {
 namespace {
@@ -21,11 +22,13 @@ void last_line(std::string_view verdict, std::string_view why) noexcept {
 }  // namespace
 
 void finish_ok() noexcept {
+  trace_area::finish(true);
   last_line("ok", "");
   host_psci::system_off();
 }
 
 void finish_failed(std::string_view why) noexcept {
+  trace_area::finish(false);
   last_line("failed: ", why);
   host_psci::system_off();
 }

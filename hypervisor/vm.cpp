@@ -52,7 +52,7 @@ Result<> Vm::build(unsigned id, const BundleVm& config, std::span<const unsigned
     if (!vcpu) return std::unexpected(vcpu.error());
     slot.vcpu.emplace(std::move(*vcpu));
     if (const Result<> set = slot.vcpu->setup(
-            {.cntvoff_el2 = cntvoff_, .ipa_bits = memory_->layout().ipa_bits, .index = i, .power = &*power_, .interrupts = this});
+            {.cntvoff_el2 = cntvoff_, .ipa_bits = memory_->layout().ipa_bits, .vm_id = id_, .index = i, .power = &*power_, .interrupts = this});
         !set) {
       return set;
     }

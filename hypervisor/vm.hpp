@@ -72,6 +72,9 @@ class Vm final : public VirtualInterrupts {
   [[nodiscard]] Result<> build(unsigned id, const BundleVm& config, std::span<const unsigned> cpus,
                                VmEnvironment& environment) noexcept;
 
+  // For whoever reads a trace.
+  void describe(trace::VmInfo& info) const noexcept;
+
   // Runs vCPU `index` on this CPU, which must be the one given to build(); returns when the VM has ended.
   void run_vcpu(unsigned index) noexcept;
 

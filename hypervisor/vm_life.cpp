@@ -5,12 +5,25 @@
 #include "console.hpp"
 #include "gic.hpp"
 #include "smp.hpp"
+#include "trace_area.hpp"
 #include "vcpu_loop.hpp"
 #include "vm.hpp"
 
 namespace arm_vcpu::hv {
 
 void Vm::run_vcpu(unsigned index) noexcept { VcpuLoop{slots_[index]}.run(); }
+
+void Vm::describe(trace::VmInfo& info) const noexcept {
+  for (std::size_t i = 0; i < info.name.size() && i < config_.name.size(); ++i) info.name[i] = config_.name[i];
+  info.vcpus = vcpu_count_;
+  info.ram_ipa = ram_.ipa;
+  info.ram_pa = ram_.pa;
+  info.ram_bytes = ram_.bytes;
+  info.entry = layout_.entry;
+  info.dtb = layout_.dtb.base;
+  info.vttbr_el2 = memory_->vttbr().raw;
+  info.vtcr_el2 = memory_->layout().vtcr().raw;
+}
 
 void Vm::kick(VgicCpuMask vcpus, unsigned self) noexcept {
   for (unsigned i = 0; vcpus != 0 && i < vcpu_count_; ++i, vcpus >>= 1) {
@@ -42,6 +55,7 @@ void Vm::arrive() noexcept {
     bool ended = true;
     if (ending_ == Ending::reset) {
       ++resets_;
+      trace_area::record_vm_event(id_, trace::VmEvent::reset);
       log(Level::info, "vm{} ({}): reset", id_, name());
       if (const Result<> loaded = load()) {
         ended = false;
@@ -52,7 +66,10 @@ void Vm::arrive() noexcept {
     arrived_.store(0, std::memory_order_relaxed);
     state_.store(ended ? State::ended : State::running, std::memory_order_release);
     el2::sev();
-    if (ended) vm_ended(*this);
+    if (ended) {
+      trace_area::record_vm_event(id_, failure().empty() ? trace::VmEvent::powered_off : trace::VmEvent::failed);
+      vm_ended(*this);
+    }
     return;
   }
   while (state_.load(std::memory_order_acquire) == State::stopping) el2::wfe();

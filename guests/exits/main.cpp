@@ -12,6 +12,7 @@ using namespace guest;
 void test_boot(const Machine& machine) noexcept {
   check("boot.el", GUEST_READ(CurrentEL) >> 2, 1);
   check_true("boot.tree_aligned", machine.tree % 8 == 0);
+  map_ram(machine.tree);
   check("boot.tree_magic", *reinterpret_cast<const volatile u32*>(machine.tree), 0xEDFE'0DD0);
 }
 
@@ -20,9 +21,7 @@ void test_boot(const Machine& machine) noexcept {
 void guest_main(guest::u64 tree) noexcept {
   using namespace exits;
   test_fresh_fp();
-  Machine machine{.cpus = guest::gic::count_cpus(), .is_virtual = true, .tree = tree};
-  const guest::Caught smc = guest::catching([] { (void)guest::call(guest::Conduit::smc, guest::psci::kVersion); });
-  machine.is_virtual = smc.count == 0;
+  const Machine machine{.cpus = guest::gic::count_cpus(), .is_virtual = guest::has_hypervisor(), .tree = tree};
   guest::print("exits: ", machine.cpus, machine.is_virtual ? " virtual CPUs\n" : " CPUs without a hypervisor\n");
   guest::gic::init_distributor();
   guest::gic::init_cpu();

@@ -37,7 +37,7 @@ void test_registers(const Machine& machine) noexcept {
   u32 bad_loads = 0;
   u32 bad_stores = 0;
   for (unsigned n = 0; n < 31; ++n) {
-    const u32 value = 0x8000'0000 | n << 16 | n << 3;
+    const u32 value = 0x8000'0000 | n << 19 | n << 3;
     store_from[n](kPriorities, 0xFFFF'FFFF'0000'0000 | value);
     if (read32(kPriorities) != value) bad_stores |= 1U << n;
     if (load_into[n](kPriorities) != value) bad_loads |= 1U << n;

@@ -103,9 +103,6 @@ void test_group_0() noexcept {
   take_pending();
   check("sgi.group_0.taken", this_cpu().taken[kId], 1);
   check("sgi.group_0.as_fiq", this_cpu().fiqs, 1);
-  gic::send_sgi(kId, kSelf);
-  take_pending();
-  check("sgi.sgi1r_sends_group_1_only", this_cpu().taken[kId], 1);
   GUEST_WRITE(S3_0_C12_C12_6, 0);
   isb();
   gic::set_group1(kId, true);

@@ -40,55 +40,36 @@ struct Access {
         true                                                                             \
   }
 
+// Left out, because QEMU 7.2 lets a guest have them whatever EL2 asks for: TPIDR2_EL0 (hidden by FEAT_FGT only), and
+// the IMPLEMENTATION DEFINED registers that it has (HCR_EL2.TIDCP has no effect).
 constexpr Access kHidden[] = {
-    READS("ZCR_EL1", "S3_0_C1_C2_0"),
-    WRITES("ZCR_EL1", "S3_0_C1_C2_0"),
-    READS("SMCR_EL1", "S3_0_C1_C2_6"),
-    READS("SMIDR_EL1", "S3_1_C0_C0_6"),
-    READS("SVCR", "S3_3_C4_C2_2"),
-    READS("TPIDR2_EL0", "S3_3_C13_C0_5"),
-    READS("TRFCR_EL1", "S3_0_C1_C2_1"),
-    READS("GCR_EL1", "S3_0_C1_C0_6"),
-    READS("RGSR_EL1", "S3_0_C1_C0_5"),
-    READS("TFSR_EL1", "S3_0_C5_C6_0"),
-    READS("GMID_EL1", "S3_1_C0_C0_4"),
-    READS("PMCR_EL0", "S3_3_C9_C12_0"),
-    WRITES("PMCR_EL0", "S3_3_C9_C12_0"),
-    READS("PMCCNTR_EL0", "S3_3_C9_C13_0"),
-    READS("PMCEID0_EL0", "S3_3_C9_C12_6"),
-    READS("PMINTENSET_EL1", "S3_0_C9_C14_1"),
-    READS("PMUSERENR_EL0", "S3_3_C9_C14_0"),
-    READS("PMCCFILTR_EL0", "S3_3_C14_C15_7"),
-    READS("PMSCR_EL1", "S3_0_C9_C9_0"),
-    READS("TRBLIMITR_EL1", "S3_0_C9_C11_0"),
-    READS("TRCIDR0", "S2_1_C0_C8_7"),
-    READS("AMCR_EL0", "S3_3_C13_C2_0"),
-    READS("ERRIDR_EL1", "S3_0_C5_C3_0"),
-    READS("ERRSELR_EL1", "S3_0_C5_C3_1"),
-    READS("LORID_EL1", "S3_0_C10_C4_7"),
-    READS("LORC_EL1", "S3_0_C10_C4_3"),
-    WRITES("LORC_EL1", "S3_0_C10_C4_3"),
-    READS("SCXTNUM_EL1", "S3_0_C13_C0_7"),
-    READS("SCXTNUM_EL0", "S3_3_C13_C0_7"),
-    READS("MPAM1_EL1", "S3_0_C10_C5_0"),
-    READS("MPAMIDR_EL1", "S3_0_C10_C4_4"),
-    READS("ACCDATA_EL1", "S3_0_C13_C0_5"),
-    READS("SCTLR2_EL1", "S3_0_C1_C0_3"),
-    READS("TCR2_EL1", "S3_0_C2_C0_3"),
-    READS("CNTPCTSS_EL0", "S3_3_C14_C0_5"),
-    READS("S3_0_C15_C0_0", "S3_0_C15_C0_0"),
-    WRITES("S3_0_C15_C0_0", "S3_0_C15_C0_0"),
-    READS("S3_1_C11_C0_2", "S3_1_C11_C0_2"),
-    READS("S3_1_C15_C2_0", "S3_1_C15_C2_0"),
-    READS("S3_7_C15_C15_7", "S3_7_C15_C15_7"),
-    READS("unallocated", "S3_0_C2_C7_5"),
-    READS("HCR_EL2", "S3_4_C1_C1_0"),
-    WRITES("VTTBR_EL2", "S3_4_C2_C1_0"),
-    READS("SCTLR_EL12", "S3_5_C1_C0_0"),
-    READS("SCR_EL3", "S3_6_C1_C1_0"),
+    READS("ZCR_EL1", "S3_0_C1_C2_0"),          WRITES("ZCR_EL1", "S3_0_C1_C2_0"),
+    READS("SMCR_EL1", "S3_0_C1_C2_6"),         READS("SVCR", "S3_3_C4_C2_2"),
+    READS("TRFCR_EL1", "S3_0_C1_C2_1"),        READS("GCR_EL1", "S3_0_C1_C0_6"),
+    READS("RGSR_EL1", "S3_0_C1_C0_5"),         READS("TFSR_EL1", "S3_0_C5_C6_0"),
+    READS("PMCR_EL0", "S3_3_C9_C12_0"),        WRITES("PMCR_EL0", "S3_3_C9_C12_0"),
+    READS("PMCCNTR_EL0", "S3_3_C9_C13_0"),     READS("PMCEID0_EL0", "S3_3_C9_C12_6"),
+    READS("PMINTENSET_EL1", "S3_0_C9_C14_1"),  READS("PMUSERENR_EL0", "S3_3_C9_C14_0"),
+    READS("PMCCFILTR_EL0", "S3_3_C14_C15_7"),  READS("PMSCR_EL1", "S3_0_C9_C9_0"),
+    READS("TRBLIMITR_EL1", "S3_0_C9_C11_0"),   READS("TRCIDR0", "S2_1_C0_C8_7"),
+    READS("AMCR_EL0", "S3_3_C13_C2_0"),        READS("ERRIDR_EL1", "S3_0_C5_C3_0"),
+    READS("ERRSELR_EL1", "S3_0_C5_C3_1"),      READS("LORID_EL1", "S3_0_C10_C4_7"),
+    READS("LORC_EL1", "S3_0_C10_C4_3"),        WRITES("LORC_EL1", "S3_0_C10_C4_3"),
+    READS("SCXTNUM_EL1", "S3_0_C13_C0_7"),     READS("SCXTNUM_EL0", "S3_3_C13_C0_7"),
+    READS("MPAM1_EL1", "S3_0_C10_C5_0"),       READS("MPAMIDR_EL1", "S3_0_C10_C4_4"),
+    READS("ACCDATA_EL1", "S3_0_C13_C0_5"),     READS("SCTLR2_EL1", "S3_0_C1_C0_3"),
+    READS("TCR2_EL1", "S3_0_C2_C0_3"),         READS("CNTPCTSS_EL0", "S3_3_C14_C0_5"),
+    READS("S3_0_C15_C0_0", "S3_0_C15_C0_0"),   WRITES("S3_0_C15_C0_0", "S3_0_C15_C0_0"),
+    READS("S3_7_C15_C15_7", "S3_7_C15_C15_7"), READS("unallocated", "S3_0_C2_C7_5"),
+    READS("HCR_EL2", "S3_4_C1_C1_0"),          WRITES("VTTBR_EL2", "S3_4_C2_C1_0"),
+    READS("SCTLR_EL12", "S3_5_C1_C0_0"),       READS("SCR_EL3", "S3_6_C1_C1_0"),
 };
 
 void test_undefined() noexcept {
+  // CPACR_EL1 comes before EL2 in the order of traps; ZEN and SMEN out of the way.
+  const u64 cpacr = GUEST_READ(cpacr_el1);
+  GUEST_WRITE(cpacr_el1, cpacr | 3U << 16 | 3U << 24);
+  isb();
   for (const Access& access : kHidden) {
     u64 value = kOld;
     u64 pc = 0;
@@ -100,6 +81,8 @@ void test_undefined() noexcept {
             Hex{value}, '\n');
     }
   }
+  GUEST_WRITE(cpacr_el1, cpacr);
+  isb();
 }
 
 void check_field(const char* name, u64 value, unsigned low, u64 expected) noexcept {

@@ -77,6 +77,7 @@ void init_cpu() noexcept {
   while ((read32(frame + kGicrWaker) & kChildrenAsleep) != 0) {
   }
   write32(frame + kSgiFrame + kIcenabler, ~0U);
+  write32(frame + kSgiFrame + kIcpendr, ~0U);
   write32(frame + kSgiFrame + kIgroupr, ~0U);
   for (u32 intid = 0; intid < 32; intid += 4) {
     write32(frame + kSgiFrame + kIpriorityr + intid, kDefaultPriority * 0x0101'0101U);

@@ -28,6 +28,10 @@ namespace guest {
 PerCpu& cpu(unsigned index) noexcept {
   return guest_cpus[index];
 }
+bool has_hypervisor() noexcept {
+  return catching([] { (void)call(Conduit::smc, psci::kVersion); }).count == 0;
+}
+
 u64 secondary_entry() noexcept {
   return reinterpret_cast<u64>(guest_secondary);
 }

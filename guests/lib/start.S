@@ -137,11 +137,12 @@ mmu_on:
     .balign 4096
 level_1:
     .quad   DEVICE_BLOCK
-    .quad   level_2 + TABLE
+    .quad   guest_level_2 + TABLE
     .fill   62, 8, 0
     .quad   (64 << 30) | DEVICE_BLOCK
     .fill   512 - 65, 8, 0
-level_2:
+    .global guest_level_2
+guest_level_2:
     .set    block, 0x40000000
     .rept   32
     .quad   block | NORMAL_BLOCK

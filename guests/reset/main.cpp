@@ -24,14 +24,19 @@ volatile u64& scratch() noexcept {
 }
 
 void check_state(unsigned cpus) noexcept {
-  check("reset.ram", scratch(), 0);
+  if (has_hypervisor()) {
+    check("reset.ram", scratch(), 0);
+    check("reset.uart_imsc", read32(kUartImsc), 0);
+    check("reset.uart_ibrd", read32(kUartIbrd), 0);
+  } else {
+    skip("reset.ram", "QEMU keeps it");
+    skip("reset.uart", "QEMU 7.2 does not reset it");
+  }
   check("reset.gicd_ctlr", read32(kGicd) & 3, 0);
   check("reset.spi_enables", read32(kGicd + gic::kIsenabler + kSpi / 32 * 4), 0);
   check("reset.spi_pending", read32(kGicd + gic::kIspendr + kSpi / 32 * 4), 0);
   check("reset.ppi_enables", read32(kGicrSgi + gic::kIsenabler) & 0xFFFF'0000, 0);
   check("reset.ppi_active", read32(kGicrSgi + gic::kIsactiver), 0);
-  check("reset.uart_imsc", read32(kUartImsc), 0);
-  check("reset.uart_ibrd", read32(kUartIbrd), 0);
   check("reset.cntv_ctl", GUEST_READ(cntv_ctl_el0) & 1, 0);
   check("reset.cntp_ctl", GUEST_READ(cntp_ctl_el0) & 1, 0);
   check("reset.icc_igrpen1", GUEST_READ(S3_0_C12_C12_7), 0);

@@ -6,6 +6,7 @@
 
 #include "arm_vcpu/capabilities.hpp"
 #include "arm_vcpu/result.hpp"
+#include "arm_vcpu/trace/ring.hpp"
 
 namespace arm_vcpu {
 
@@ -27,6 +28,9 @@ class Aarch64PerCpu {
   [[nodiscard]] bool is_enabled() const noexcept { return enabled_; }
   [[nodiscard]] unsigned index() const noexcept { return index_; }
   [[nodiscard]] const Capabilities& capabilities() const noexcept { return capabilities_; }
+  // The recorder of exits on this CPU; null turns it off. Takes effect at the next bind().
+  void set_trace(trace::Ring* ring) noexcept { trace_ = ring; }
+  [[nodiscard]] trace::Ring* trace() const noexcept { return trace_; }
   // The vCPU bound to this CPU, or null.
   [[nodiscard]] Aarch64VCpu* current() const noexcept { return current_; }
 
@@ -37,6 +41,7 @@ class Aarch64PerCpu {
   bool enabled_{};
   Capabilities capabilities_{};
   Aarch64VCpu* current_{};
+  trace::Ring* trace_{};
   Aarch64VCpu* fp_owner_{};  // whose FP/SIMD registers this CPU holds
   std::uint64_t host_vbar_el2_{};
   std::uint64_t host_hcr_el2_{};

@@ -14,6 +14,7 @@
 #include "arm_vcpu/per_cpu.hpp"
 #include "arm_vcpu/psci.hpp"
 #include "arm_vcpu/result.hpp"
+#include "arm_vcpu/trace/ring.hpp"
 #include "arm_vcpu/trap_frame.hpp"
 
 namespace arm_vcpu {
@@ -38,6 +39,7 @@ struct Aarch64VCpuSetupConfig {
   bool passthrough_timer{};      // the guest owns the physical timer too: CNTP_* accesses are not trapped
   std::uint64_t cntvoff_el2{};   // ticks: CNTVCT_EL0 == CNTPCT_EL0 - cntvoff_el2; the same for all vCPUs of a VM
   unsigned ipa_bits{};           // of the stage 2 it will run in; 0: not known yet. Caps what the guest reads as PARange
+  unsigned vm_id{};              // names the VM in trace records
   unsigned index{};              // this vCPU's place in the VM and in `power`
   PowerDomain* power{};          // the VM's PSCI state; null: CPU_ON and CPU_OFF are the caller's
   VirtualInterrupts* interrupts{};  // null: inject_interrupt() writes a list register of the CPU that it is bound to
@@ -63,6 +65,8 @@ struct alignas(64) VCpuContext : ExitFrame {
   std::uint64_t swap_ia_key{};           // not 0: EL2 has a pointer authentication key of its own
   std::uint64_t guest_ia_key[2]{};       // low, high
   std::uint64_t host_ia_key[2]{};
+  trace::Ring* trace{};          // of the CPU that this vCPU is bound to; null: the recorder is off
+  trace::Record* open_record{};  // the exit that is being dealt with
 };
 
 // A virtual CPU. Not thread-safe: one CPU at a time uses it. Nothing in it allocates.
@@ -142,6 +146,10 @@ class Aarch64VCpu final : VCpuContext {
   [[nodiscard]] std::uint64_t mpidr() const noexcept { return config_.mpidr_el1; }
   [[nodiscard]] unsigned index() const noexcept { return setup_.index; }
   [[nodiscard]] bool is_bound() const noexcept { return cpu_ != nullptr; }
+  // Exits after which the guest went on without run() returning.
+  [[nodiscard]] std::uint64_t handled_exits() const noexcept { return handled_exits_; }
+  // Puts an event of this vCPU into the recorder, if one is on; time, VM and vCPU are filled in. Bound vCPUs only.
+  void record(const trace::Record& event) noexcept;
   // Exits of a class that the library does not expect, answered with UNDEF.
   [[nodiscard]] std::uint64_t unexpected_exits() const noexcept { return unexpected_exits_; }
 
@@ -176,6 +184,7 @@ class Aarch64VCpu final : VCpuContext {
   Aarch64VCpuSetupConfig setup_;
   std::optional<std::uint64_t> entry_;
   std::uint64_t unexpected_exits_{};
+  std::uint64_t handled_exits_{};
   bool is_set_up_{};
   bool has_root_{};
   FpSimdState fp_;

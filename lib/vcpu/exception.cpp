@@ -3,6 +3,7 @@
 #include "arm_vcpu/decode.hpp"
 #include "vcpu/exit_path.hpp"
 #include "vcpu/hw.hpp"
+#include "vcpu/recorder.hpp"
 
 namespace arm_vcpu {
 namespace {
@@ -132,17 +133,33 @@ bool leave_with_access(Aarch64VCpu& vcpu, const AxVCpuExitReason& reason) noexce
   return leave_with_access(vcpu, decode_system_register(exit));
 }
 
-extern "C" bool vmexit_handler(VCpuContext* context) noexcept {
-  Aarch64VCpu& vcpu = ExitPath::from(context);
-  switch (context->kind) {
+namespace {
+
+bool handle_exit(Aarch64VCpu& vcpu, VCpuContext& context) noexcept {
+  switch (context.kind) {
     case TrapKind::sync: return handle_exception_sync(vcpu);
     case TrapKind::irq:
-    case TrapKind::fiq:
-      return ExitPath::leave(
-          vcpu, AxVCpuExitReason::ExternalInterrupt{hw::acknowledge_interrupt(context->kind == TrapKind::fiq)});
+    case TrapKind::fiq: {
+      const std::uint32_t intid = hw::acknowledge_interrupt(context.kind == TrapKind::fiq);
+      recorder::set_interrupt(context, intid);
+      return ExitPath::leave(vcpu, AxVCpuExitReason::ExternalInterrupt{intid});
+    }
     case TrapKind::serror: break;
   }
-  return ExitPath::leave(vcpu, AxVCpuExitReason::FailEntry{context->esr, context->far, true});
+  return ExitPath::leave(vcpu, AxVCpuExitReason::FailEntry{context.esr, context.far, true});
+}
+
+}  // namespace
+
+extern "C" bool vmexit_handler(VCpuContext* context) noexcept {
+  Aarch64VCpu& vcpu = ExitPath::from(context);
+  recorder::begin(*context, ExitPath::config(vcpu).vm_id, ExitPath::config(vcpu).index);
+  const bool goes_on = handle_exit(vcpu, *context);
+  if (goes_on) {
+    ExitPath::count_handled(vcpu);
+    recorder::end(*context, trace::Outcome::handled);
+  }
+  return goes_on;
 }
 
 }  // namespace arm_vcpu

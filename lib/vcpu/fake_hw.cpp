@@ -85,6 +85,9 @@ void load_fp(const FpSimdState& state) noexcept {
 void call_firmware_workaround(std::uint32_t w0, std::uint32_t) noexcept {
   fake::cpu().log.emplace_back("firmware " + std::to_string(w0));
 }
+#ifndef __aarch64__
+std::uint64_t counter_ticks() noexcept { return fake::cpu().ticks += 10; }
+#endif
 std::uint64_t read_id_register(SysRegId id) noexcept {
   if (id == sysreg::ID_AA64PFR0_EL1) {
     return fake::cpu().id.id_aa64pfr0_el1 | 0x1'0000'0000;  // with SVE, which must not be shown

@@ -22,6 +22,7 @@ struct Cpu {
   FpSimdState fp;
   GuestSystemRegisters live;
   bool serror_pending = false;
+  std::uint64_t ticks = 1000;
 
   // What was done, in order: "save_fp", "trap_fp 0", "restore", ...
   std::vector<std::string> log;

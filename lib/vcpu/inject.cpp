@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Exceptions and interrupts into the guest.
 #include "vcpu/hw.hpp"
+#include "vcpu/recorder.hpp"
 
 namespace arm_vcpu {
 namespace {
@@ -10,6 +11,7 @@ void take(VCpuContext& context, const Capabilities& caps, Esr esr, std::optional
   hw::write_el1_entry(entry, esr, far);
   context.frame.elr = entry.pc;
   context.frame.spsr = entry.pstate;
+  recorder::set_outcome(context, trace::Outcome::injected);
 }
 
 // SGIs, PPIs, SPIs and LPIs; 1020 to 1023 are special, 1024 to 8191 reserved or extended ranges that are not offered.

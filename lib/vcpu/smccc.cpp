@@ -15,7 +15,14 @@ namespace arm_vcpu {
   }
   if (outcome.forward) {
     hw::call_firmware_workaround(static_cast<std::uint32_t>(gpr[0]), static_cast<std::uint32_t>(gpr[1]));
+    vcpu.record({.pc = ExitPath::frame(vcpu).elr, .data = gpr[0], .kind = trace::Kind::smc_forwarded});
   }
+  vcpu.record({.pc = ExitPath::frame(vcpu).elr,
+               .esr = ExitPath::exit(vcpu).esr.raw,
+               .far = gpr[1],
+               .hpfar = gpr[2],
+               .data = static_cast<std::uint64_t>(outcome.x0.value_or(0)) << 32 | (gpr[0] & 0xFFFF'FFFF),
+               .kind = trace::Kind::psci_call});
   if (outcome.x0) {
     vcpu.set_return_value(static_cast<std::uint64_t>(*outcome.x0));
   }

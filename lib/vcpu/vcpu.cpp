@@ -4,6 +4,7 @@
 #include "arm_vcpu/arch/id_registers.hpp"
 #include "arm_vcpu/decode.hpp"
 #include "vcpu/hw.hpp"
+#include "vcpu/recorder.hpp"
 #include "vcpu/stage2_root.hpp"
 
 namespace arm_vcpu {
@@ -192,6 +193,8 @@ Result<> Aarch64VCpu::bind(Aarch64PerCpu& cpu) noexcept {
   }
   cpu_ = &cpu;
   cpu.current_ = this;
+  VCpuContext::trace = cpu.trace_;
+  record({.pc = frame.elr, .kind = trace::Kind::vcpu_scheduled});
   // No ISB here: the ERET that enters the guest is a context synchronization event.
   return {};
 }
@@ -200,7 +203,9 @@ Result<> Aarch64VCpu::unbind() noexcept {
   if (cpu_ == nullptr) {
     return fail(Errc::not_bound);
   }
+  recorder::end(*this, trace::Outcome::returned);
   refresh_system_registers();
+  VCpuContext::trace = nullptr;
   hw::restore_host_traps(cpu_->host_hcr_el2_, cpu_->host_cptr_el2_, cpu_->host_mdcr_el2_);
   cpu_->current_ = nullptr;
   cpu_ = nullptr;
@@ -257,8 +262,13 @@ Result<AxVCpuExitReason> Aarch64VCpu::run() noexcept {
     return fail(Errc::not_bound);
   }
   pending_ = {};
+  recorder::end(*this, trace::Outcome::returned);
   hw::arm_vcpu_enter_guest(this);
   return exit_;
+}
+
+void Aarch64VCpu::record(const trace::Record& event) noexcept {
+  recorder::event(*this, setup_.vm_id, setup_.index, event);
 }
 
 Result<> Aarch64VCpu::take_pending(PendingAccess::Kind wanted) noexcept {

@@ -189,17 +189,22 @@ void TraceFile::read_memory(std::span<const std::byte> bytes) {
     while (n < ring.written) {
       const std::size_t slot = n & (ring.capacity - 1);
       const std::uint64_t most = std::min<std::uint64_t>(ring.written - n, ring.capacity - slot);
-      const std::size_t whole = slot < slots.size() ? std::min<std::size_t>(most, slots.size() - slot) : 0;
-      const std::size_t good = numbered(slots.subspan(std::min(slot, slots.size()), whole), n);
-      cpu(ring.cpu).append(n, slots.subspan(std::min(slot, slots.size()), good));
+      if (slot >= slots.size()) {  // the dump ends inside the ring
+        bad += most;
+        n += most;
+        continue;
+      }
+      const std::size_t whole = std::min<std::size_t>(most, slots.size() - slot);
+      const std::size_t good = numbered(slots.subspan(slot, whole), n);
+      cpu(ring.cpu).append(n, slots.subspan(slot, good));
       n += good;
-      if (good < most) {
+      if (good < whole) {
         ++n;
         ++bad;
       }
     }
     if (bad != 0) {
-      problems_.push_back(fmt::format("ring of CPU {}: {} records do not carry their number: left out", ring.cpu, bad));
+      problems_.push_back(fmt::format("ring of CPU {}: {} records are cut off or do not carry their number", ring.cpu, bad));
     }
   }
 }

@@ -110,6 +110,9 @@ void set_interrupt_hook(InterruptHook hook) noexcept;
 // What this CPU has taken so far, back to zero.
 void forget_interrupts() noexcept;
 
+// Maps the 2 MiB around `address`, which is between 1 and 2 GiB; start.S maps the first 64 MiB.
+void map_ram(u64 address) noexcept;
+
 // Memory-mapped registers, by instructions that carry a full syndrome.
 inline u32 read32(u64 address) noexcept {
   u32 value;

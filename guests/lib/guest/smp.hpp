@@ -15,6 +15,9 @@ constexpr u64 affinity_of(unsigned index) noexcept {
   return index;
 }
 
+// False on QEMU's `virt` without EL2: SMC is undefined there.
+[[nodiscard]] bool has_hypervisor() noexcept;
+
 [[nodiscard]] u64 secondary_entry() noexcept;
 
 // CPU_ON: `task` runs on it with the MMU on and interrupts masked; when it returns the CPU turns itself off. CPU_ON's

@@ -20,6 +20,7 @@ bool wait_until(Condition condition, u64 ms = 3000) noexcept {
   const u64 end = counter() + ticks_of_ms(ms);
   while (!condition()) {
     if (counter() >= end) return condition();
+    asm volatile("yield");  // an emulator with one thread for all CPUs runs another now, not at the end of a time slice
   }
   return true;
 }

@@ -21,7 +21,7 @@
 //         gic-version = <3>;             // optional
 //       };
 //     };
-//     hypervisor { log-level = "info"; };  // optional
+//     hypervisor { log-level = "info"; trace-file = "exits.trace"; };  // optional, and so is each property
 //   };
 //
 // Needs libfdt.
@@ -75,6 +75,8 @@ class Bundle {
                                                                 const BundleLimits& limits = {}) noexcept;
 
   [[nodiscard]] std::span<const BundleVm> vms() const noexcept { return std::span{vms_}.first(vm_count_); }
+  // Where the exit recorder streams to, by semihosting; empty: nowhere.
+  [[nodiscard]] std::string_view trace_file() const noexcept { return trace_file_; }
   // Empty when the bundle does not say.
   [[nodiscard]] std::optional<BundleLogLevel> log_level() const noexcept { return log_level_; }
 
@@ -85,6 +87,7 @@ class Bundle {
   std::array<BundleVm, kMaxBundleVms> vms_{};
   std::size_t vm_count_{};
   std::optional<BundleLogLevel> log_level_;
+  std::string_view trace_file_;
 };
 
 }  // namespace arm_vcpu

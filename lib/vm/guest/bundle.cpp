@@ -259,7 +259,7 @@ bool BundleParser::check_image(int node) noexcept {
 }
 
 bool BundleParser::parse_hypervisor() noexcept {
-  static constexpr std::string_view kProperties[] = {"log-level"};
+  static constexpr std::string_view kProperties[] = {"log-level", "trace-file"};
   static constexpr std::string_view kLevels[] = {"error", "warn", "info", "debug", "trace"};
   const int node = fdt_subnode_offset(fdt_, 0, "hypervisor");
   if (node < 0) {
@@ -267,7 +267,7 @@ bool BundleParser::parse_hypervisor() noexcept {
   }
   std::size_t level = 0;
   if (!check_properties(node, kProperties) || !check_subnodes(node, {}) ||
-      !read_choice(node, "log-level", kLevels, level)) {
+      !read_choice(node, "log-level", kLevels, level) || !read_text(node, "trace-file", bundle.trace_file_)) {
     return false;
   }
   if (get(node, "log-level").present()) {

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The guest that raises every exit reason and checks each outcome from inside. Arguments: CPU model, number of vCPUs."""
+import re
+import sys
+
+from harness import ROOT, Machine, check, run
+
+SECONDS = 20
+NEVER = {"Nothing", "FailEntry"}  # not a guest's doing
+OF_RESET = {"SystemReset"}  # guests_reset.py
+OF_TWO = {"CpuUp", "CpuDown"}
+
+
+def reasons() -> set[str]:
+    table = (ROOT / "include/arm_vcpu/exit_reason.def").read_text(encoding="utf-8")
+    return set(re.findall(r"^VCPU_EXIT\((\w+),", table, re.MULTILINE))
+
+
+def test() -> None:
+    cpu, vcpus = sys.argv[1], int(sys.argv[2])
+    with Machine("--kernel", ROOT / "build/el2/guests/exits.img", "--memory", 128, "--cpu", cpu,
+                 "--vcpus", vcpus) as machine:
+        machine.expect(rf"^exits: {vcpus} virtual CPUs", 120)
+        machine.ends_with(0, SECONDS)
+    failures = re.findall(r"^FAIL .*", machine.output, re.MULTILINE)
+    check(not failures, "; ".join(line.strip() for line in failures))
+    done = re.search(r"^DONE (\d+)/(\d+)", machine.output, re.MULTILINE)
+    check(done is not None, "the guest did not come to its end")
+    check(done.group(1) == done.group(2), f"{done.group(1)} of {done.group(2)} checks passed")
+    check(int(done.group(2)) > 250, f"only {done.group(2)} checks were made")
+    seen = set(re.findall(r"^\[hv\] vm0 vcpu\d+ +(\w+) +\d+ +\d", machine.output, re.MULTILINE))
+    expected = reasons() - NEVER - OF_RESET - (OF_TWO if vcpus < 2 else set())
+    check(expected <= seen, f"not in the exit table: {', '.join(sorted(expected - seen))}")
+
+
+run(test)

@@ -16,7 +16,10 @@ namespace {
 
 LoopInterrupts g_interrupts;
 
-// CNTHP: the EL2 physical timer, which stands in for the guest's physical timer.
+// How often the EL2 timer looks at a guest that runs: a guest that is caught in its own vectors makes no exits.
+constexpr std::uint64_t kSamplesPerSecond = 50;
+
+// CNTHP: the EL2 physical timer, which stands in for the guest's physical timer, and takes samples.
 void program_hypervisor_timer(std::optional<std::uint64_t> deadline) noexcept {
   if (deadline) {
     VCPU_WRITE_SYSREG(cnthp_cval_el2, *deadline);
@@ -76,6 +79,7 @@ void VcpuLoop::run_until_off() noexcept {
     vgic().load(slot_.index, gic_);
     vgic().mark_dirty(slot_.index);
   }
+  next_sample_ = el2::counter_ticks() + el2::counter_hz() / kSamplesPerSecond;
   update_physical_timer();
   bool goes_on = true;
   while (goes_on && vm_.state() == Vm::State::running) {
@@ -118,7 +122,7 @@ bool VcpuLoop::act_on(const Exit& exit) noexcept {
     case ExitKind::SysRegWrite: write_sysreg(*exit.get_if<Exit::SysRegWrite>()); return true;
     case ExitKind::ExternalInterrupt: handle_interrupt(exit.get_if<Exit::ExternalInterrupt>()->vector); return true;
     case ExitKind::SendIPI: send_sgi(*exit.get_if<Exit::SendIPI>()); return true;
-    case ExitKind::Halt: halt(); return true;
+    case ExitKind::Halt: halt(exit.get_if<Exit::Halt>()->is_wfe); return true;
     case ExitKind::Hypercall:
       // The reference hypervisor offers no calls of its own. [smccc] "Unknown Function Identifier"
       vcpu().set_return_value(~std::uint64_t{0});
@@ -143,11 +147,22 @@ void VcpuLoop::send_sgi(const Exit::SendIPI& ipi) noexcept {
     const LockGuard guard{vm_.lock_};
     raised = vgic().send_sgi(slot_.index, ipi);
   }
+  for (unsigned target = 0; target < vm_.vcpu_count(); ++target) {
+    if ((raised >> target & 1) != 0) record_injection(ipi.vector, target, true);
+  }
   vm_.kick(raised, slot_.index);
 }
 
+void VcpuLoop::record_injection(std::uint32_t intid, unsigned target, bool by_edge) noexcept {
+  trace_area::record({.far = by_edge ? 1U : 0U,
+                      .data = intid,
+                      .vm = static_cast<std::uint8_t>(vm_.id()),
+                      .vcpu = static_cast<std::uint8_t>(target),
+                      .kind = trace::Kind::irq_injected});
+}
+
 // WFI: the CPU sleeps until something is there for the guest. Physical interrupts wake it, the virtual timer's too.
-void VcpuLoop::halt() noexcept {
+void VcpuLoop::halt(bool is_wfe) noexcept {
   VgicCpuMask raised{};
   {
     const LockGuard guard{vm_.lock_};
@@ -155,13 +170,17 @@ void VcpuLoop::halt() noexcept {
   }
   vm_.kick(raised, slot_.index);
   vgic().mark_dirty(slot_.index);
+  vcpu().record({.pc = vcpu().trap_frame().exception_pc(), .data = is_wfe ? 2U : 1U, .kind = trace::Kind::vcpu_parked});
+  program_hypervisor_timer(slot_.physical_timer.next_deadline(el2::counter_ticks()));
   while (vm_.state() == Vm::State::running) {
     {
       const LockGuard guard{vm_.lock_};
-      if (vgic().has_deliverable(slot_.index)) return;
+      if (vgic().has_deliverable(slot_.index)) break;
     }
     wait_for_interrupt();
   }
+  vcpu().record({.pc = vcpu().trap_frame().exception_pc(), .kind = trace::Kind::vcpu_woken});
+  arm_timer();
 }
 
 void VcpuLoop::handle_page_fault(const Exit::NestedPageFault& fault) noexcept {
@@ -227,6 +246,7 @@ void VcpuLoop::update_physical_timer() noexcept {
   const bool line = slot_.physical_timer.line(now);
   if (line != slot_.physical_timer_line) {
     slot_.physical_timer_line = line;
+    if (line) record_injection(guest_machine::kPhysicalTimerIntid, slot_.index, false);
     VgicCpuMask raised{};
     {
       const LockGuard guard{vm_.lock_};
@@ -234,7 +254,24 @@ void VcpuLoop::update_physical_timer() noexcept {
     }
     vm_.kick(raised, slot_.index);
   }
-  program_hypervisor_timer(slot_.physical_timer.next_deadline(now));
+  arm_timer();
+}
+
+void VcpuLoop::arm_timer() noexcept {
+  program_hypervisor_timer(vm::earlier(slot_.physical_timer.next_deadline(el2::counter_ticks()), next_sample_));
+}
+
+void VcpuLoop::sample_guest() noexcept {
+  const std::uint64_t now = el2::counter_ticks();
+  if (now < next_sample_) return;
+  next_sample_ = now + el2::counter_hz() / kSamplesPerSecond;
+  vcpu().record({.pc = vcpu().trap_frame().exception_pc(),
+                 .esr = VCPU_READ_SYSREG(esr_el1),
+                 .far = VCPU_READ_SYSREG(far_el1),
+                 .hpfar = VCPU_READ_SYSREG(elr_el1),
+                 .data = VCPU_READ_SYSREG(vbar_el1),
+                 .spsr = static_cast<std::uint32_t>(vcpu().trap_frame().spsr.raw),
+                 .kind = trace::Kind::guest_sample});
 }
 
 void VcpuLoop::read_mmio(const Exit::MmioRead& read) noexcept {
@@ -300,6 +337,7 @@ void VcpuLoop::handle_interrupt(std::uint32_t intid) noexcept {
   gic::priority_drop(intid);
   if (intid == g_interrupts.virtual_timer) {
     // Not deactivated here: the list register does that when the guest is done with it.
+    record_injection(guest_machine::kVirtualTimerIntid, slot_.index, false);
     VgicCpuMask raised{};
     {
       const LockGuard guard{vm_.lock_};
@@ -309,6 +347,7 @@ void VcpuLoop::handle_interrupt(std::uint32_t intid) noexcept {
     return;
   }
   if (intid == g_interrupts.hypervisor_timer) {
+    if (vcpu().is_bound()) sample_guest();
     update_physical_timer();
   } else if (intid == g_interrupts.maintenance) {
     flush();

@@ -7,9 +7,28 @@
 
 namespace arm_vcpu::hv {
 
+// The GIC's hypervisor registers, with a trace record of each interrupt that goes into a list register.
+class RecordingGicHw : public el2::GicHw {
+ public:
+  explicit RecordingGicHw(VcpuSlot& slot) noexcept : slot_{slot} {}
+
+  void write_ich_lr(unsigned n, arm_vcpu::gic::IchLr lr) noexcept {
+    el2::GicHw::write_ich_lr(n, lr);
+    if (lr.get<arm_vcpu::gic::IchLr::Pending>()) {
+      slot_.vcpu->record({.far = n,
+                          .hpfar = lr.raw,
+                          .data = lr.get<arm_vcpu::gic::IchLr::vINTID>(),
+                          .kind = trace::Kind::irq_delivered});
+    }
+  }
+
+ private:
+  VcpuSlot& slot_;
+};
+
 class VcpuLoop {
  public:
-  explicit VcpuLoop(VcpuSlot& slot) noexcept : slot_{slot}, vm_{*slot.vm} {}
+  explicit VcpuLoop(VcpuSlot& slot) noexcept : slot_{slot}, vm_{*slot.vm}, gic_{slot} {}
 
   // Until the VM has ended.
   void run() noexcept;
@@ -28,7 +47,7 @@ class VcpuLoop {
   void report_bad_access(std::uint64_t ipa, AccessWidth width, bool is_write, MmioOutcome outcome) noexcept;
   void read_sysreg(const Exit::SysRegRead& read) noexcept;
   void write_sysreg(const Exit::SysRegWrite& write) noexcept;
-  void halt() noexcept;
+  void halt(bool is_wfe) noexcept;
   void handle_page_fault(const Exit::NestedPageFault& fault) noexcept;
   [[nodiscard]] bool handle_failure(const Exit::FailEntry& failure) noexcept;
   void send_sgi(const Exit::SendIPI& ipi) noexcept;
@@ -36,6 +55,9 @@ class VcpuLoop {
   void handle_interrupt(std::uint32_t intid) noexcept;
   void wait_for_interrupt() noexcept;
   void update_physical_timer() noexcept;
+  void arm_timer() noexcept;
+  void sample_guest() noexcept;
+  void record_injection(std::uint32_t intid, unsigned target, bool by_edge) noexcept;
   void undefined(SysRegId id, bool is_write) noexcept;
 
   Aarch64VCpu& vcpu() noexcept { return *slot_.vcpu; }
@@ -43,7 +65,8 @@ class VcpuLoop {
 
   VcpuSlot& slot_;
   Vm& vm_;
-  el2::GicHw gic_{};
+  RecordingGicHw gic_;
+  std::uint64_t next_sample_{};  // CNTPCT_EL0 ticks
 };
 
 // The interrupts that this CPU's loop needs, once per CPU.

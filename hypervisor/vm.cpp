@@ -8,6 +8,7 @@
 #include "arm_vcpu/vm/stage2_layout.hpp"
 #include "console.hpp"
 #include "memory.hpp"
+#include "trace_area.hpp"
 
 namespace arm_vcpu::hv {
 namespace {
@@ -69,6 +70,18 @@ Result<> Vm::build(unsigned id, const BundleVm& config, std::span<const unsigned
   return load();
 }
 
+Result<> Vm::map(const Backing& range, const stage2::Attributes& attributes) noexcept {
+  const Result<> mapped = memory_->map(range.ipa, range.pa, range.bytes, attributes);
+  if (mapped) {
+    trace_area::record({.far = range.ipa,
+                        .hpfar = range.pa,
+                        .data = range.bytes,
+                        .vm = static_cast<std::uint8_t>(id_),
+                        .kind = trace::Kind::stage2_map});
+  }
+  return mapped;
+}
+
 Result<> Vm::map_memory(VmEnvironment& environment) noexcept {
   const CpuIdentity& cpu = environment.capabilities.id;
   const std::uint64_t end = guest_machine::kRamBase + config_.memory_bytes;
@@ -86,7 +99,7 @@ Result<> Vm::map_memory(VmEnvironment& environment) noexcept {
   if (!ram) return std::unexpected(ram.error());
   ram_ = {guest_machine::kRamBase, ram->base, config_.memory_bytes};
   executable_[0] = {ram_.ipa, ram_.ipa + ram_.bytes};
-  if (const Result<> mapped = memory_->map(ram_.ipa, ram_.pa, ram_.bytes, stage2::kGuestRam); !mapped) return mapped;
+  if (const Result<> mapped = map(ram_, stage2::kGuestRam); !mapped) return mapped;
   if (config_.kernel) return {};
 
   return map_flash();
@@ -100,15 +113,13 @@ Result<> Vm::map_flash() noexcept {
   if (!flash) return std::unexpected(flash.error());
   flash_ = {guest_machine::kFlash.base, flash->base, flash_bytes};
   executable_[1] = {flash_.ipa, flash_.ipa + flash_.bytes};
-  if (const Result<> mapped = memory_->map(flash_.ipa, flash_.pa, flash_.bytes, stage2::kGuestRom); !mapped) {
-    return mapped;
-  }
+  if (const Result<> mapped = map(flash_, stage2::kGuestRom); !mapped) return mapped;
   const Result<Range> erased = memory::allocate(kBlock2M, kBlock2M);
   if (!erased) return std::unexpected(erased.error());
   std::memset(reinterpret_cast<void*>(erased->base), 0xFF, erased->bytes);
   el2::dc_civac_range(erased->base, erased->bytes);
   for (std::uint64_t ipa = flash_.ipa + flash_.bytes; ipa < guest_machine::kFlash1.end(); ipa += kBlock2M) {
-    if (const Result<> mapped = memory_->map(ipa, erased->base, kBlock2M, stage2::kGuestRom); !mapped) return mapped;
+    if (const Result<> mapped = map({ipa, erased->base, kBlock2M}, stage2::kGuestRom); !mapped) return mapped;
   }
   return bus_.add({.base = guest_machine::kFlash.base,
                    .size = guest_machine::kFlash.bytes + guest_machine::kFlash1.bytes,

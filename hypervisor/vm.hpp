@@ -98,8 +98,17 @@ class Vm final : public VirtualInterrupts {
   friend class VmUartHost;
   friend class VcpuLoop;
 
+  // A range of the guest's memory, and where it really is.
+  struct Backing {
+    std::uint64_t ipa{}, pa{}, bytes{};
+    [[nodiscard]] std::byte* at(std::uint64_t address) const noexcept {
+      return reinterpret_cast<std::byte*>(pa + (address - ipa));
+    }
+  };
+
   enum class Ending : std::uint8_t { power_off, reset, failure };
 
+  [[nodiscard]] Result<> map(const Backing& range, const stage2::Attributes& attributes) noexcept;
   [[nodiscard]] Result<> map_memory(VmEnvironment& environment) noexcept;
   [[nodiscard]] Result<> map_flash() noexcept;
   [[nodiscard]] Result<> create_interrupt_controller(const Capabilities& caps) noexcept;
@@ -114,13 +123,6 @@ class Vm final : public VirtualInterrupts {
   BundleVm config_{};
   std::uint64_t cntvoff_{};
 
-  // Where the guest's memory is. `pa` of firmware is empty without one.
-  struct Backing {
-    std::uint64_t ipa{}, pa{}, bytes{};
-    [[nodiscard]] std::byte* at(std::uint64_t address) const noexcept {
-      return reinterpret_cast<std::byte*>(pa + (address - ipa));
-    }
-  };
   Backing ram_{};
   Backing flash_{};
   GuestLayout layout_{};

@@ -32,6 +32,7 @@ constinit std::array<std::optional<Vm>, kMaxVms> g_vms{};
 constinit std::size_t g_vm_count = 0;
 constinit std::atomic<std::size_t> g_running{0};
 constinit Platform* g_platform = nullptr;
+constinit bool g_recorder_on = true;
 
 // A vCPU waits here for its physical CPU.
 struct Assignment {
@@ -97,7 +98,7 @@ void finish() noexcept {
 void run_assigned(void*) noexcept {
   const unsigned cpu = this_cpu().index;
   value_or_finish(g_cpus[cpu].hardware_enable(), "enabling virtualization");
-  g_cpus[cpu].set_trace(trace_area::ring(cpu));
+  if (g_recorder_on) g_cpus[cpu].set_trace(trace_area::ring(cpu));
   for (const std::uint32_t intid :
        {kKickSgi, g_platform->board.timer.virtual_intid, g_platform->board.timer.hypervisor_intid,
         g_platform->board.gic.maintenance_intid}) {
@@ -165,6 +166,7 @@ void hypervisor_main(Platform& platform) noexcept {
   console::set_vm_count(static_cast<unsigned>(bundle.vms().size()));
 
   value_or_finish(trace_area::start(smp::count()), "the exit recorder");
+  g_recorder_on = bundle.recorder();
   if (!bundle.trace_file().empty()) trace_area::stream_to(bundle.trace_file());
   const Capabilities capabilities = probe();
   value_or_finish(check_hardware_support(capabilities, {}), "this CPU");

@@ -67,6 +67,7 @@ struct alignas(64) VCpuContext : ExitFrame {
   std::uint64_t host_ia_key[2]{};
   trace::Ring* trace{};          // of the CPU that this vCPU is bound to; null: the recorder is off
   trace::Record* open_record{};  // the exit that is being dealt with
+  std::uint32_t trace_tag{};     // names VM and vCPU in records
 };
 
 // A virtual CPU. Not thread-safe: one CPU at a time uses it. Nothing in it allocates.

@@ -61,10 +61,9 @@ TEST_F(RingTest, OverwritesTheOldestAndCountsExactly) {
 }
 
 TEST_F(RingTest, ARecordIsNotVisibleBeforeItIsPublished) {
-  Record& record = ring.next();
-  record.data = 5;
+  ring.place_of(ring.next_number()).data = 5;
   EXPECT_EQ(ring.end(), 0U);
-  ring.publish(record);
+  ring.publish(ring.next_number());
   EXPECT_EQ(ring.end(), 1U);
 }
 

@@ -16,6 +16,9 @@ bool handle_wfx(Aarch64VCpu& vcpu) noexcept {
   return ExitPath::leave(vcpu, AxVCpuExitReason::Halt{.is_wfe = (iss.get<WfxIss::TI>() & 1) != 0});
 }
 
+// What is rare stays out of the handlers: its locals would cost the common exits a stack guard.
+[[gnu::noinline]] bool refuse(Aarch64VCpu& vcpu) noexcept { return vcpu.inject_undefined().has_value(); }
+
 // Reports what `reason` asks, and remembers how its answer is to be stored.
 bool leave_with_access(Aarch64VCpu& vcpu, const AxVCpuExitReason& reason) noexcept {
   Pending pending{};
@@ -54,7 +57,7 @@ bool leave_with_access(Aarch64VCpu& vcpu, const AxVCpuExitReason& reason) noexce
     case Ec::vmrs: break;
     default: ExitPath::count_unexpected(vcpu); break;
   }
-  return vcpu.inject_undefined().has_value();
+  return refuse(vcpu);
 }
 
 [[gnu::noinline]] bool handle_data_abort(Aarch64VCpu& vcpu) noexcept {
@@ -110,6 +113,19 @@ bool leave_with_access(Aarch64VCpu& vcpu, const AxVCpuExitReason& reason) noexce
   return ExitPath::leave(vcpu, decode_instruction_abort(exit, ipa));
 }
 
+namespace {
+
+[[gnu::noinline]] bool leave_with_sgi(Aarch64VCpu& vcpu, SysRegId id, std::uint8_t rt) noexcept {
+  ExitPath::advance(vcpu);
+  return ExitPath::leave(vcpu, decode_sgi(id, ExitPath::exit(vcpu).frame.gpr(rt), ExitPath::mpidr(vcpu)));
+}
+
+[[gnu::noinline]] bool leave_with_system_register(Aarch64VCpu& vcpu) noexcept {
+  return leave_with_access(vcpu, decode_system_register(ExitPath::exit(vcpu)));
+}
+
+}  // namespace
+
 [[gnu::noinline]] bool handle_system_register(Aarch64VCpu& vcpu) noexcept {
   const ExitFrame& exit = ExitPath::exit(vcpu);
   const SysRegIss iss = SysRegIss::from(exit.esr.get<Esr::ISS>());
@@ -122,15 +138,14 @@ bool leave_with_access(Aarch64VCpu& vcpu, const AxVCpuExitReason& reason) noexce
       return true;
     }
   } else if (is_sgi_register(id)) {
-    ExitPath::advance(vcpu);
-    return ExitPath::leave(vcpu, decode_sgi(id, exit.frame.gpr(rt), ExitPath::mpidr(vcpu)));
+    return leave_with_sgi(vcpu, id, rt);
   }
   if (id == sysreg::ACTLR_EL1) {
     ExitPath::frame(vcpu).set_gpr(iss.get<SysRegIss::Direction>() ? rt : 31, 0);  // RAZ/WI
     ExitPath::advance(vcpu);
     return true;
   }
-  return leave_with_access(vcpu, decode_system_register(exit));
+  return leave_with_system_register(vcpu);
 }
 
 namespace {
@@ -153,11 +168,11 @@ bool handle_exit(Aarch64VCpu& vcpu, VCpuContext& context) noexcept {
 
 extern "C" bool vmexit_handler(VCpuContext* context) noexcept {
   Aarch64VCpu& vcpu = ExitPath::from(context);
-  recorder::begin(*context, ExitPath::config(vcpu).vm_id, ExitPath::config(vcpu).index);
+  recorder::begin(*context);
   const bool goes_on = handle_exit(vcpu, *context);
   if (goes_on) {
     ExitPath::count_handled(vcpu);
-    recorder::end(*context, trace::Outcome::handled);
+    recorder::end(*context);
   }
   return goes_on;
 }

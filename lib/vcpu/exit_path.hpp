@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "arm_vcpu/vcpu.hpp"
+#include "vcpu/recorder.hpp"
 
 namespace arm_vcpu {
 
@@ -26,6 +27,7 @@ struct ExitPath {
 
   // Makes run() return `reason`.
   static bool leave(Aarch64VCpu& vcpu, const AxVCpuExitReason& reason, Pending pending = {}) noexcept {
+    recorder::set_outcome(vcpu, trace::Outcome::open);
     vcpu.exit_ = reason;
     vcpu.pending_ = pending;
     return false;

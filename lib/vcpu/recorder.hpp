@@ -23,12 +23,22 @@ namespace arm_vcpu::recorder {
   }
 }
 
-// At the vector: the record is complete but for what comes of the exit.
-inline void begin(VCpuContext& context, unsigned vm, unsigned vcpu) noexcept {
-  if (VCPU_TRACE == 0 || context.trace == nullptr) {
+// VM, vCPU, kind and outcome are the last word of a record and are stored as one.
+using AliasingWord [[gnu::may_alias]] = std::uint32_t;
+inline constexpr unsigned kKindShift = 16;
+inline constexpr unsigned kOutcomeShift = 24;
+[[nodiscard]] constexpr std::uint32_t tag_of(unsigned vm, unsigned vcpu) noexcept {
+  return (vm & 0xFF) | (vcpu & 0xFF) << 8 | static_cast<std::uint32_t>(trace::Outcome::handled) << kOutcomeShift;
+}
+
+// At the vector. The outcome is the one that most exits have; leave(), inject_*() and a panic say otherwise.
+inline void begin(VCpuContext& context) noexcept {
+  trace::Ring* const ring = context.trace;
+  if (VCPU_TRACE == 0 || ring == nullptr) {
     return;
   }
-  trace::Record& record = context.trace->next();
+  const std::uint64_t number = ring->next_number();
+  trace::Record& record = ring->place_of(number);
   record.time = hw::counter_ticks();
   record.pc = context.frame.elr;
   record.esr = context.esr.raw;
@@ -37,17 +47,16 @@ inline void begin(VCpuContext& context, unsigned vm, unsigned vcpu) noexcept {
   record.data = data_of(context);
   record.spsr = static_cast<std::uint32_t>(context.frame.spsr.raw);
   record.duration = 0;
-  record.vm = static_cast<std::uint8_t>(vm);
-  record.vcpu = static_cast<std::uint8_t>(vcpu);
-  record.kind = static_cast<trace::Kind>(context.kind);
-  record.outcome = trace::Outcome::open;
-  context.trace->publish(record);
+  *reinterpret_cast<AliasingWord*>(&record.vm) =
+      context.trace_tag | static_cast<std::uint32_t>(context.kind) << kKindShift;
+  record.sequence = static_cast<std::uint32_t>(number);
+  ring->publish(number);
   context.open_record = &record;
 }
 
 // For an interrupt the syndrome registers hold what an earlier exit left, and the INTID is known later.
 inline void set_interrupt(VCpuContext& context, std::uint32_t intid) noexcept {
-  if (context.open_record != nullptr) {
+  if (VCPU_TRACE != 0 && context.open_record != nullptr) {
     context.open_record->esr = 0;
     context.open_record->far = 0;
     context.open_record->hpfar = 0;
@@ -55,8 +64,18 @@ inline void set_interrupt(VCpuContext& context, std::uint32_t intid) noexcept {
   }
 }
 
-// Before the guest goes on. An outcome that was set before stays.
-inline void end(VCpuContext& context, trace::Outcome outcome) noexcept {
+// The exit was dealt with in the vCPU and the guest goes on: in far less time than the field can hold.
+inline void end(VCpuContext& context) noexcept {
+  trace::Record* const record = context.open_record;
+  if (VCPU_TRACE == 0 || record == nullptr) {
+    return;
+  }
+  record->duration = static_cast<std::uint32_t>(hw::counter_ticks() - record->time);
+  context.open_record = nullptr;
+}
+
+// The exit was the hypervisor's, and the guest goes on now. What it made of the exit, if it said so, stays.
+inline void end_returned(VCpuContext& context) noexcept {
   trace::Record* const record = context.open_record;
   if (VCPU_TRACE == 0 || record == nullptr) {
     return;
@@ -64,25 +83,25 @@ inline void end(VCpuContext& context, trace::Outcome outcome) noexcept {
   const std::uint64_t ticks = hw::counter_ticks() - record->time;
   record->duration = ticks >> 32 == 0 ? static_cast<std::uint32_t>(ticks) : ~std::uint32_t{0};
   if (record->outcome == trace::Outcome::open) {
-    record->outcome = outcome;
+    record->outcome = trace::Outcome::returned;
   }
   context.open_record = nullptr;
 }
 
 inline void set_outcome(VCpuContext& context, trace::Outcome outcome) noexcept {
-  if (context.open_record != nullptr) {
+  if (VCPU_TRACE != 0 && context.open_record != nullptr) {
     context.open_record->outcome = outcome;
   }
 }
 
 // An event of this vCPU that is not an exit. `event` has what its kind needs; time, VM and vCPU are added.
-inline void event(VCpuContext& context, unsigned vm, unsigned vcpu, trace::Record event) noexcept {
+inline void event(VCpuContext& context, trace::Record event) noexcept {
   if (VCPU_TRACE == 0 || context.trace == nullptr) {
     return;
   }
   event.time = hw::counter_ticks();
-  event.vm = static_cast<std::uint8_t>(vm);
-  event.vcpu = static_cast<std::uint8_t>(vcpu);
+  event.vm = static_cast<std::uint8_t>(context.trace_tag);
+  event.vcpu = static_cast<std::uint8_t>(context.trace_tag >> 8);
   context.trace->append(event);
 }
 

@@ -75,6 +75,7 @@ Result<> Aarch64VCpu::setup(const Aarch64VCpuSetupConfig& config) noexcept {
     return supported;
   }
   setup_ = config;
+  trace_tag = recorder::tag_of(config.vm_id, config.index);
   capabilities_ = caps;
   const GuestIdLimits shown{.ipa_bits = config.ipa_bits != 0 ? config.ipa_bits : caps.pa_bits()};
   for (unsigned i = 0; i < id_registers_.size(); ++i) {
@@ -203,7 +204,7 @@ Result<> Aarch64VCpu::unbind() noexcept {
   if (cpu_ == nullptr) {
     return fail(Errc::not_bound);
   }
-  recorder::end(*this, trace::Outcome::returned);
+  recorder::end_returned(*this);
   refresh_system_registers();
   VCpuContext::trace = nullptr;
   hw::restore_host_traps(cpu_->host_hcr_el2_, cpu_->host_cptr_el2_, cpu_->host_mdcr_el2_);
@@ -262,13 +263,13 @@ Result<AxVCpuExitReason> Aarch64VCpu::run() noexcept {
     return fail(Errc::not_bound);
   }
   pending_ = {};
-  recorder::end(*this, trace::Outcome::returned);
+  recorder::end_returned(*this);
   hw::arm_vcpu_enter_guest(this);
   return exit_;
 }
 
 void Aarch64VCpu::record(const trace::Record& event) noexcept {
-  recorder::event(*this, setup_.vm_id, setup_.index, event);
+  recorder::event(*this, event);
 }
 
 Result<> Aarch64VCpu::take_pending(PendingAccess::Kind wanted) noexcept {

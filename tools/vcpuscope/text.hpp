@@ -58,6 +58,13 @@ class Text {
   // A JSON string with its quotes.
   void json(std::string_view text);
 
+  // What was put since the last mark(), and takes it out again.
+  [[nodiscard]] std::string_view take_line() {
+    const std::string_view text{&buffer_[line_], used_ - line_};
+    used_ = line_;
+    return text;
+  }
+
   void flush();  // throws Failure
 
  private:

@@ -19,20 +19,19 @@ class Ring {
     return static_cast<Ring*>(memory);
   }
 
-  // The next record, for the caller to fill; its old content is still there. Not visible to readers before publish().
-  [[nodiscard]] Record& next() noexcept { return records()[header_.written & (header_.capacity - 1)]; }
-
-  // Numbers the record that next() gave and makes it visible.
-  void publish(Record& record) noexcept {
-    record.sequence = static_cast<std::uint32_t>(header_.written);
-    __atomic_store_n(&header_.written, header_.written + 1, __ATOMIC_RELEASE);
-  }
+  // The number of the next record, and its place, for the caller to fill; the old content is still there. Readers do
+  // not see it before publish().
+  [[nodiscard]] std::uint64_t next_number() const noexcept { return header_.written; }
+  [[nodiscard]] Record& place_of(std::uint64_t number) noexcept { return records()[number & (header_.capacity - 1)]; }
+  void publish(std::uint64_t number) noexcept { __atomic_store_n(&header_.written, number + 1, __ATOMIC_RELEASE); }
 
   // An event beyond exits, in one call.
   void append(const Record& record) noexcept {
-    Record& slot = next();
-    slot = record;
-    publish(slot);
+    const std::uint64_t number = next_number();
+    Record& place = place_of(number);
+    place = record;
+    place.sequence = static_cast<std::uint32_t>(number);
+    publish(number);
   }
 
   [[nodiscard]] const RingHeader& header() const noexcept { return header_; }

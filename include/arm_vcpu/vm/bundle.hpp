@@ -21,7 +21,7 @@
 //         gic-version = <3>;             // optional
 //       };
 //     };
-//     hypervisor { log-level = "info"; trace-file = "exits.trace"; };  // optional, and so is each property
+//     hypervisor { log-level = "info"; recorder = "on"; trace-file = "exits.trace"; };  // all optional
 //   };
 //
 // Needs libfdt.
@@ -75,6 +75,8 @@ class Bundle {
                                                                 const BundleLimits& limits = {}) noexcept;
 
   [[nodiscard]] std::span<const BundleVm> vms() const noexcept { return std::span{vms_}.first(vm_count_); }
+  // False: the exit recorder is off.
+  [[nodiscard]] bool recorder() const noexcept { return recorder_; }
   // Where the exit recorder streams to, by semihosting; empty: nowhere.
   [[nodiscard]] std::string_view trace_file() const noexcept { return trace_file_; }
   // Empty when the bundle does not say.
@@ -88,6 +90,7 @@ class Bundle {
   std::size_t vm_count_{};
   std::optional<BundleLogLevel> log_level_;
   std::string_view trace_file_;
+  bool recorder_{true};
 };
 
 }  // namespace arm_vcpu

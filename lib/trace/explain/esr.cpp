@@ -4,7 +4,7 @@
 #include "arm_vcpu/decode.hpp"
 #include "arm_vcpu/text.hpp"
 #include "arm_vcpu/trace/explain.hpp"
-#include "arm_vcpu/trace/sysreg_encodings.hpp"
+#include "arm_vcpu/trace/explain_sysreg.hpp"
 
 namespace arm_vcpu::explain {
 namespace {

@@ -259,17 +259,20 @@ bool BundleParser::check_image(int node) noexcept {
 }
 
 bool BundleParser::parse_hypervisor() noexcept {
-  static constexpr std::string_view kProperties[] = {"log-level", "trace-file"};
+  static constexpr std::string_view kProperties[] = {"log-level", "recorder", "trace-file"};
   static constexpr std::string_view kLevels[] = {"error", "warn", "info", "debug", "trace"};
   const int node = fdt_subnode_offset(fdt_, 0, "hypervisor");
   if (node < 0) {
     return true;
   }
+  static constexpr std::string_view kSwitch[] = {"off", "on"};
   std::size_t level = 0;
+  std::size_t recorder = 1;
   if (!check_properties(node, kProperties) || !check_subnodes(node, {}) ||
-      !read_choice(node, "log-level", kLevels, level) || !read_text(node, "trace-file", bundle.trace_file_)) {
+      !read_choice(node, "log-level", kLevels, level) || !read_choice(node, "recorder", kSwitch, recorder) || !read_text(node, "trace-file", bundle.trace_file_)) {
     return false;
   }
+  bundle.recorder_ = recorder != 0;
   if (get(node, "log-level").present()) {
     bundle.log_level_ = static_cast<BundleLogLevel>(level);
   }

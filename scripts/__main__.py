@@ -13,6 +13,7 @@ from xlib import ui
 COMMANDS = {
     "run": "boot a guest on the hypervisor in QEMU; its console is this terminal (./x run --help)",
     "test": "build and run all tests; arguments go to ctest (./x test -R system.linux)",
+    "bench": "count the instructions of every kind of exit (./x bench --help)",
     "build": "build the hypervisor (EL2) and the host tests and tools",
     "fmt": "format the C++ sources with clang-format",
     "check": "formatting, clang-tidy, unit tests with sanitizers, the EL2 build with clang",

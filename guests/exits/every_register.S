@@ -3,6 +3,22 @@
 
     .text
 
+.macro EACH_REGISTER do
+    .irp    n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+    \do     \n
+    .endr
+    .irp    n, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30
+    \do     \n
+    .endr
+.endm
+
+.macro LOAD_ENTRY n
+    .quad   load_into_x\n
+.endm
+.macro STORE_ENTRY n
+    .quad   store_from_x\n
+.endm
+
 // uint64_t load_into_x<n>(uint64_t address): ldr w<n>, [address]. void store_from_x<n>(address, value): str w<n>.
 .macro LOAD_INTO n
 load_into_x\n:
@@ -28,9 +44,7 @@ store_from_x\n:
     ret
 .endm
 
-    .irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30
-    LOAD_INTO \n
-    .endr
+    EACH_REGISTER LOAD_INTO
 
 // void across_<kind>(uint64_t x0 address, uint64_t* x1 out): loads x0-x29 with known values, does one exit, and stores
 // x0-x29, NZCV and x30, 32 words. x0 is the address, x30 is 0x0101010101010101,
@@ -97,11 +111,7 @@ across_\kind:
     .balign 8
     .global load_into
 load_into:
-    .irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30
-    .quad   load_into_x\n
-    .endr
+    EACH_REGISTER LOAD_ENTRY
     .global store_from
 store_from:
-    .irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30
-    .quad   store_from_x\n
-    .endr
+    EACH_REGISTER STORE_ENTRY

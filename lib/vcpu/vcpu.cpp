@@ -11,7 +11,8 @@ namespace arm_vcpu {
 namespace {
 
 // Trapped, and why: the guest's SMCs must not reach the firmware (TSC); WFI gives the CPU back (TWI); ID registers are
-// sanitised (TID3); ACTLR_EL1, IMPLEMENTATION DEFINED registers and RAS records are not virtualised (TACR, TIDCP, TERR).
+// sanitised (TID3); ACTLR_EL1, LORegions, IMPLEMENTATION DEFINED registers and RAS records are not virtualised (TACR,
+// TLOR, TIDCP, TERR).
 // FB and BSU widen the guest's maintenance to the Inner Shareable domain, so that a vCPU may move between CPUs.
 Hcr guest_hcr(const Aarch64VCpuSetupConfig& config, const Capabilities& caps) noexcept {
   Hcr hcr = Hcr{}
@@ -25,6 +26,7 @@ Hcr guest_hcr(const Aarch64VCpuSetupConfig& config, const Capabilities& caps) no
                 .with<Hcr::TSC>(true)
                 .with<Hcr::TIDCP>(true)
                 .with<Hcr::TACR>(true)
+                .with<Hcr::TLOR>(true)
                 .with<Hcr::RW>(true);
   if (!config.passthrough_interrupt) {
     hcr = hcr.with<Hcr::IMO>(true).with<Hcr::FMO>(true);

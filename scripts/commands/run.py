@@ -26,7 +26,7 @@ def main(argv: list[str]) -> int:
             raise ui.Failure(f"run: the VMs need {cpus} physical CPUs; the most is {run_options.MAX_PCPUS}", 2)
         dtb = folder / "bundle.dtb"
         words = qemu.command(options.cpu, cpus, qemu.memory_mib(totals.memory_mib, dtb), dtb, options.icount,
-                             options.qemu_arg)
+                             options.qemu_arg, semihosting=bool(options.trace))
         return _boot(options, words)
 
 
@@ -63,7 +63,7 @@ def _make_bundle(options: argparse.Namespace, folder: Path) -> bundle.Totals:
     kernel = paths.GUEST_KERNEL if options.default_guest else options.kernel
     initrd = paths.GUEST_INITRAMFS if options.default_initrd else options.initrd
     vm = bundle.SingleVm(kernel, options.firmware, initrd, run_options.bootargs(options), options.vcpus or 1,
-                         options.memory or 512, options.log or "info")
+                         options.memory or 512, options.log or "info", options.recorder or "on", options.trace)
     if kernel:
         run_options.check_fits(kernel, initrd, vm.memory_mib)
     dts = folder / "bundle.dts"
@@ -82,6 +82,10 @@ def _bundle_of_files(options: argparse.Namespace, folder: Path, dtb: Path) -> bu
     totals = bundle.place(root)
     if options.log:
         root.child("hypervisor").set_string("log-level", options.log)
+    if options.recorder:
+        root.child("hypervisor").set_string("recorder", options.recorder)
+    if options.trace:
+        root.child("hypervisor").set_string("trace-file", str(options.trace))
     dtb.write_bytes(fdt.write(root))
     return totals
 

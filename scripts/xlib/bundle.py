@@ -26,6 +26,8 @@ class SingleVm:
     cpus: int
     memory_mib: int
     log_level: str
+    recorder: str = "on"
+    trace_file: Path | None = None
 
 
 @dataclass
@@ -71,11 +73,12 @@ def source(vm: SingleVm) -> str:
     lines += [f"cpus = <{vm.cpus}>;", f"memory-mib = <{vm.memory_mib}>;",
               f"affinity = <{' '.join(map(str, range(vm.cpus)))}>;", "gic-version = <3>;"]
     body = "".join(f"      {line}\n" for line in lines)
+    trace = f"trace-file = {quoted(str(vm.trace_file))}; " if vm.trace_file else ""
     return ("/dts-v1/;\n/ {\n"
             f'  compatible = "{COMPATIBLE}";\n  description = "made by ./x run";\n'
             f"  images {{\n{images}  }};\n"
             f'  vms {{\n    vm0 {{\n      compatible = "{VM_COMPATIBLE}";\n{body}    }};\n  }};\n'
-            f'  hypervisor {{ log-level = "{vm.log_level}"; }};\n}};\n')
+            f'  hypervisor {{ log-level = "{vm.log_level}"; recorder = "{vm.recorder}"; {trace}}};\n}};\n')
 
 
 def compile_dts(dts: Path, dtb: Path) -> None:

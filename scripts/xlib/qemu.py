@@ -13,7 +13,8 @@ HYPERVISOR_MIB = 256  # beyond the guests' RAM: the hypervisor, its heaps, QEMU'
 PR_SET_PDEATHSIG = 1
 
 
-def command(cpu: str, cpus: int, memory_mib: int, bundle: Path, icount: bool, extra: list[str]) -> list[str]:
+def command(cpu: str, cpus: int, memory_mib: int, bundle: Path, icount: bool, extra: list[str],
+            semihosting: bool = False) -> list[str]:
     """Raw bytes on standard input and output are the console; nothing else of QEMU is on the terminal."""
     words = [PROGRAM, "-nodefaults", "-no-reboot", "-machine", "virt,virtualization=on,gic-version=3", "-cpu", cpu,
              # Several host threads trip an assertion of QEMU 7.2 in the EL2 timers.
@@ -21,6 +22,8 @@ def command(cpu: str, cpus: int, memory_mib: int, bundle: Path, icount: bool, ex
              "-nic", "none", "-display", "none", "-monitor", "none",
              "-chardev", "stdio,id=console,signal=off,mux=off", "-serial", "chardev:console",
              "-kernel", str(paths.HYPERVISOR_IMAGE), "-initrd", str(bundle)]
+    if semihosting:  # how the hypervisor writes the trace file
+        words += ["-semihosting-config", "enable=on,target=native"]
     if icount:
         words += ["-icount", "shift=0,sleep=off"]
     return words + extra

@@ -59,6 +59,8 @@ def _parser() -> _Parser:
     p.add_argument("--icount", action="store_true", help="time follows the instruction count: repeatable, slower")
     p.add_argument("--timeout", metavar="SECONDS", type=float, help="end the machine after this long, status 124")
     p.add_argument("--log", metavar="LEVEL", help="the hypervisor's log: " + ", ".join(bundle.LOG_LEVELS))
+    p.add_argument("--trace", metavar="FILE", help="write every record of the exit recorder to FILE (vcpuscope reads it)")
+    p.add_argument("--recorder", choices=["on", "off"], help="the exit recorder (default on)")
     p.add_argument("--qemu-arg", metavar="ARG", action="append", default=[], help="one more argument for QEMU")
     return p
 
@@ -149,7 +151,21 @@ def parse(argv: list[str]) -> argparse.Namespace:
     if not re.fullmatch(r"[A-Za-z0-9_.-]+(,[^,]+)*", options.cpu):
         _refuse(f"--cpu '{options.cpu}': give a model as QEMU names it, for example cortex-a72")
     _check_files(options)
+    _check_trace(options)
     return options
+
+
+def _check_trace(options: argparse.Namespace) -> None:
+    if options.trace is None:
+        return
+    if options.recorder == "off":
+        _refuse("--trace and --recorder off do not go together: there would be nothing to write")
+    path = Path(options.trace).resolve()
+    if len(str(path)) > 500:
+        _refuse(f"--trace {options.trace}: the path is too long for semihosting, 500 bytes is the most")
+    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        _refuse(f"--trace {options.trace}: cannot be written there")
+    options.trace = path
 
 
 def _check_files(options: argparse.Namespace) -> None:

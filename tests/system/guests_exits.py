@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The guest that raises every exit reason and checks each outcome from inside. Arguments: CPU model, number of vCPUs."""
+"""The guest that raises every exit reason and checks each outcome. Arguments: CPU model, number of vCPUs."""
 import re
 import sys
 

@@ -68,7 +68,8 @@ bool TraceFile::read_console(std::string_view log) {
   bool found = false;
   std::uint64_t lines = 0;
   std::uint64_t damaged = 0;
-  std::optional<std::uint64_t> announced;
+  bool ended = false;
+  std::uint64_t announced = 0;
   for (std::size_t at = log.find(trace::kDumpMark); at != log.npos; at = log.find(trace::kDumpMark, at + 1)) {
     std::string_view rest = log.substr(at + trace::kDumpMark.size());
     rest = rest.substr(0, rest.find('\n'));
@@ -80,7 +81,8 @@ bool TraceFile::read_console(std::string_view log) {
         owned_.clear();
         header_ = {};
         lines = damaged = 0;
-        announced.reset();
+        ended = false;
+        announced = 0;
       }
       found = true;
       if (const auto bytes = frame(rest); bytes && bytes->size() == trace::kDumpHeaderBytes) {
@@ -89,7 +91,8 @@ bool TraceFile::read_console(std::string_view log) {
         problems_.push_back("the dump's first line is damaged: counter frequency and build are unknown");
       }
     } else if (word == "end") {
-      announced = number<std::uint64_t>(next_word(rest));
+      ended = true;
+      announced = number<std::uint64_t>(next_word(rest)).value_or(0);
     } else if (const auto cpu_number = number<std::uint32_t>(word)) {
       found = true;
       ++lines;
@@ -105,9 +108,9 @@ bool TraceFile::read_console(std::string_view log) {
     }
   }
   if (damaged != 0) problems_.push_back(fmt::format("{} of {} lines of the dump are damaged", damaged, lines));
-  if (found && !announced) problems_.push_back("the dump has no end: the log stops inside it");
-  if (announced && *announced > lines) {
-    problems_.push_back(fmt::format("{} lines of the dump are missing", *announced - lines));
+  if (found && !ended) problems_.push_back("the dump has no end: the log stops inside it");
+  if (announced > lines) {
+    problems_.push_back(fmt::format("{} lines of the dump are missing", announced - lines));
   }
   return found;
 }

@@ -22,6 +22,8 @@
 namespace arm_vcpu::scope {
 namespace {
 
+__extension__ using Wide = unsigned __int128;  // ISO C++ has no 128-bit type
+
 using nlohmann::json;
 using trace::Record;
 
@@ -79,7 +81,7 @@ class Timeline {
 
  private:
   [[nodiscard]] std::size_t bin(std::uint64_t time, std::size_t bins) const {
-    const auto at = static_cast<unsigned __int128>(time - file_.first_time()) * bins / span_;
+    const auto at = static_cast<Wide>(time - file_.first_time()) * bins / span_;
     return std::min(static_cast<std::size_t>(at), bins - 1);
   }
 

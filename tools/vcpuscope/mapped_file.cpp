@@ -69,7 +69,7 @@ MappedFile::MappedFile(const std::string& path) {
   }
   const std::vector<char> all = read_all(file.fd, path);
   auto* memory = static_cast<std::byte*>(::operator new[](all.size() + 1, kAlignment));
-  data_ = {memory, Unmap{}};
+  data_ = {memory, Unmap{0}};
   size_ = all.size();
   if (!all.empty()) std::memcpy(memory, all.data(), all.size());
 }

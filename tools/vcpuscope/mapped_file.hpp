@@ -17,11 +17,11 @@ class MappedFile {
 
  private:
   struct Unmap {
-    std::size_t mapped{};  // 0: the bytes came from new[]
+    std::size_t mapped;  // 0: the bytes came from new[]
     void operator()(const std::byte* data) const noexcept;
   };
   std::size_t size_{};
-  std::unique_ptr<const std::byte, Unmap> data_;
+  std::unique_ptr<const std::byte, Unmap> data_{nullptr, Unmap{0}};
 };
 
 }  // namespace arm_vcpu::scope

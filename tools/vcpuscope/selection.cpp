@@ -13,6 +13,8 @@
 namespace arm_vcpu::scope {
 namespace {
 
+__extension__ using Wide = unsigned __int128;  // ISO C++ has no 128-bit type
+
 using trace::Record;
 
 bool same(std::string_view a, std::string_view b) {
@@ -100,7 +102,7 @@ Selection::Selection(const SelectionOptions& options, const TraceFile& file) {
   }
   const auto ticks = [&](const std::string& text) {
     const std::uint64_t hz = file.header().counter_hz == 0 ? 1'000'000'000 : file.header().counter_hz;
-    const auto product = static_cast<unsigned __int128>(parse_time(text)) * hz / 1'000'000'000;
+    const auto product = static_cast<Wide>(parse_time(text)) * hz / 1'000'000'000;
     return file.first_time() + static_cast<std::uint64_t>(product);
   };
   if (!options.from.empty()) from_ = ticks(options.from);

@@ -125,6 +125,7 @@ struct InterruptView {
   bool active{};
   bool in_lr{};
   bool queued{};  // in a vCPU's list of what waits for a list register
+  bool routed{};  // its group is enabled in the distributor, and its target is a vCPU of the VM
 };
 
 struct InterruptSnapshot {

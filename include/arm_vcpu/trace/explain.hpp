@@ -75,8 +75,8 @@ class Register {
 [[nodiscard]] unsigned register_count() noexcept;
 [[nodiscard]] Register register_at(unsigned index) noexcept;
 
-// By name, in any case: "HCR_EL2", "hcr_el2", "hcr" (EL2 if it exists there, else EL1, EL0), "ICH_LR3_EL2". Null when no
-// table has it.
+// By name, in any case: "HCR_EL2", "hcr_el2", "hcr" (EL2 if it exists there, else EL1, EL0), "ICH_LR3_EL2". Null when
+// no table has it.
 [[nodiscard]] const Row* find_register(std::string_view name) noexcept;
 [[nodiscard]] Register register_of(const Row* found) noexcept;  // Precondition: `found` came from find_register()
 
@@ -94,9 +94,9 @@ struct FieldView {
   FieldKind kind{};
   std::uint8_t hi{};
   std::uint8_t lo{};
-  std::string_view name;        // "RES0", "RES1" for the reserved
-  std::string_view meaning;     // of the field
-  std::string_view value_text;  // of this value, if the table lists it
+  std::string_view name{};        // "RES0", "RES1" for the reserved
+  std::string_view meaning{};     // of the field
+  std::string_view value_text{};  // of this value, if the table lists it
   std::uint64_t value{};
 };
 

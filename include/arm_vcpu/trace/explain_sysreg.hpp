@@ -52,7 +52,8 @@ struct Trap {
 };
 [[nodiscard]] std::span<const Trap> traps() noexcept;
 
-// Calls `visitor(control)` for each control, "HCR_EL2.TVM" and the like, that makes this access of EL1 or EL0 trap to EL2.
+// Calls `visitor(control)` for each control, "HCR_EL2.TVM" and the like, that makes this access of EL1 or EL0 trap to
+// EL2.
 template <class Visitor>
 void for_each_trap(SysRegId id, bool read, Visitor&& visitor) noexcept {
   for (const Trap& trap : traps()) {

@@ -251,9 +251,10 @@ void explain(const CapturedState& state, const Call& why, DiagnosisList& out) no
 
 namespace {
 
-void report_advance(const CapturedState& state, const Record& call, std::string_view how, DiagnosisList& out) noexcept {
+void report_advance(const CapturedState& state, const Record& call, Confidence confidence, std::string_view how,
+                    DiagnosisList& out) noexcept {
   const bool smc = Esr::from(call.esr).get<Esr::EC>() == Ec::smc64;
-  Report report{state, Code::call_advance, Confidence::certain};
+  Report report{state, Code::call_advance, confidence};
   report.pc(call.pc);
   report.what("{}: {} at {:x}: {}", Who{state}.view(), smc ? "SMC" : "HVC", smc ? call.pc : call.pc - 4, how);
   report.value("ELR_EL2 at the exit", call.pc, Evidence::Form::code, "{}", smc ? "an SMC is at it" : "an HVC is before it");
@@ -280,7 +281,7 @@ void check_call_advance(const CapturedState& state, DiagnosisList& out) noexcept
     // The call again, with its own answer as the function ID: the PC did not move.
     if (call != nullptr && answered != nullptr && record.pc == call->pc && record.esr == call->esr &&
         (record.data & 0xFFFF'FFFF) == answered->data >> 32 && (record.data & 0xFFFF'FFFF) != (call->data & 0xFFFF'FFFF)) {
-      return report_advance(state, record, "executed again, with its own answer as the function ID", out);
+      return report_advance(state, record, Confidence::likely, "executed again, with its own answer as the function ID", out);
     }
     const bool is_call = ec == Ec::hvc64 || ec == Ec::smc64;
     call = is_call ? &record : nullptr;
@@ -296,7 +297,7 @@ void check_call_advance(const CapturedState& state, DiagnosisList& out) noexcept
   const std::uint32_t should = smc ? *here : *before;
   const std::uint32_t other = smc ? *before : *here;
   if (classify(should) != wanted && classify(other) == wanted) {
-    report_advance(state, *call, "the exit frame's PC is one instruction off", out);
+    report_advance(state, *call, Confidence::certain, "the exit frame's PC is one instruction off", out);
   }
 }
 
@@ -310,6 +311,8 @@ void check_cpu_on_records(const CapturedState& state, DiagnosisList& out) noexce
     if (!is_function(FunctionId::from_x0(first.data), PsciFunction::CPU_ON)) continue;
     for (std::size_t j = i + 1; j < state.records.size(); ++j) {
       const Record& second = state.records[j];
+      // Hotplug without AFFINITY_INFO takes longer than two calls that race.
+      if (state.counter_hz == 0 || second.time - first.time > state.counter_hz / 1000) break;
       if (second.vm != state.vm) continue;
       if (second.kind == Kind::vm_event) break;  // a reset starts all over
       if (second.kind != Kind::psci_call) continue;
@@ -318,9 +321,6 @@ void check_cpu_on_records(const CapturedState& state, DiagnosisList& out) noexce
       // to that by AFFINITY_INFO.
       if (is_function(id, PsciFunction::CPU_OFF) || is_function(id, PsciFunction::AFFINITY_INFO)) break;
       if (!is_function(id, PsciFunction::CPU_ON) || second.far != first.far || second.data >> 32 != 0) continue;
-      // Hotplug without AFFINITY_INFO takes longer than two calls that race.
-      const std::uint64_t race = state.counter_hz / 1000;
-      if (state.counter_hz == 0 || second.time - first.time > race) break;
       Report report{state, Code::cpu_on_twice, Confidence::likely};
       report.pc(second.pc);
       report.what("vm{}: two CPU_ON of {:x} within {}, both answered SUCCESS", state.vm, first.far,

@@ -31,8 +31,7 @@ void explain_access(TextBuffer& out, DataAbortIss iss) noexcept {
     return;
   }
   const unsigned bytes = 1U << iss.get<DataAbortIss::SAS>();
-  format_to(out, "a {}{} of {} byte{} {} ",
-            iss.get<DataAbortIss::AR>() ? (write ? "release " : "acquire ") : "",
+  format_to(out, "a {}{} of {} byte{} {} ", iss.get<DataAbortIss::AR>() ? (write ? "release " : "acquire ") : "",
             write ? "store" : "load", bytes, bytes == 1 ? "" : "s", write ? "from" : "to");
   put_gpr(out, iss.get<DataAbortIss::SRT>(), iss.get<DataAbortIss::SF>());
   if (!write && iss.get<DataAbortIss::SSE>()) out.put(", sign-extended");
@@ -66,9 +65,7 @@ void explain_cause(TextBuffer& out, Fsc fsc) noexcept {
     case FaultKind::translation:
       out.put("nothing is mapped there: emulated MMIO, or memory that the VM was not given\n");
       return;
-    case FaultKind::permission:
-      out.put("it is mapped, without the permission that the access needs\n");
-      return;
+    case FaultKind::permission: out.put("it is mapped, without the permission that the access needs\n"); return;
     case FaultKind::access_flag:
       out.put("it is mapped with AF 0, and hardware management of the Access flag is off\n");
       return;
@@ -134,8 +131,9 @@ void append_esr_meaning(TextBuffer& out, std::uint64_t esr) noexcept {
   const auto iss = image.get<Esr::ISS>();
   switch (image.get<Esr::EC>()) {
     case Ec::unknown:
-      out.put("an instruction or register access that is UNDEFINED at this Exception level, or HVC and SMC that are "
-              "disabled\n");
+      out.put(
+          "an instruction or register access that is UNDEFINED at this Exception level, or HVC and SMC that are "
+          "disabled\n");
       return;
     case Ec::wfx: {
       const auto ti = WfxIss::from(iss).get<WfxIss::TI>();
@@ -146,8 +144,9 @@ void append_esr_meaning(TextBuffer& out, std::uint64_t esr) noexcept {
       return;
     }
     case Ec::fp_access:
-      out.put("trapped by CPTR_EL2.TFP (or FPEN, with E2H), or CPACR_EL1.FPEN when HCR_EL2.TGE is 1: restore the "
-              "vCPU's FP registers, or inject EC 0x00\n");
+      out.put(
+          "trapped by CPTR_EL2.TFP (or FPEN, with E2H), or CPACR_EL1.FPEN when HCR_EL2.TGE is 1: restore the "
+          "vCPU's FP registers, or inject EC 0x00\n");
       return;
     case Ec::sve: out.put("trapped by CPTR_EL2.TZ (or ZEN, with E2H): inject EC 0x00 if the VM has no SVE\n"); return;
     case Ec::sme: out.put("trapped by CPTR_EL2.TSM (or SMEN, with E2H): inject EC 0x00 if the VM has no SME\n"); return;
@@ -157,13 +156,15 @@ void append_esr_meaning(TextBuffer& out, std::uint64_t esr) noexcept {
     case Ec::eret: out.put("a guest hypervisor returns from an exception (HCR_EL2.NV, or HFGITR_EL2.ERET)\n"); return;
     case Ec::hvc64:
     case Ec::hvc32:
-      out.put("the guest called the hypervisor: X0 has the function ID\n"
-              "ELR_EL2 is the address behind the HVC: return there\n");
+      out.put(
+          "the guest called the hypervisor: X0 has the function ID\n"
+          "ELR_EL2 is the address behind the HVC: return there\n");
       return;
     case Ec::smc64:
     case Ec::smc32:
-      out.put("the guest called the firmware, trapped by HCR_EL2.TSC: X0 has the function ID\n"
-              "ELR_EL2 is the address of the SMC: add 4 to return behind it\n");
+      out.put(
+          "the guest called the firmware, trapped by HCR_EL2.TSC: X0 has the function ID\n"
+          "ELR_EL2 is the address of the SMC: add 4 to return behind it\n");
       return;
     case Ec::svc64:
     case Ec::svc32: out.put("a system call that came to EL2: HCR_EL2.TGE is 1, or HFGITR_EL2.SVC_ELx\n"); return;
@@ -178,12 +179,14 @@ void append_esr_meaning(TextBuffer& out, std::uint64_t esr) noexcept {
     case Ec::pc_alignment: out.put("the PC is not a multiple of 4; FAR_EL2 holds it\n"); return;
     case Ec::sp_alignment: out.put("SP was used as a base and is not a multiple of 16, with SCTLR_ELx.SA 1\n"); return;
     case Ec::branch_target: out.put("an indirect branch into a guarded page met no BTI of its type\n"); return;
-    case Ec::pauth_fail: out.put("an address failed authentication: a corrupted pointer, or keys of another context\n"); return;
-    case Ec::serror:
-      out.put("an asynchronous error: the instruction at ELR_EL2 need not have caused it\n");
+    case Ec::pauth_fail:
+      out.put("an address failed authentication: a corrupted pointer, or keys of another context\n");
       return;
+    case Ec::serror: out.put("an asynchronous error: the instruction at ELR_EL2 need not have caused it\n"); return;
     case Ec::brk64: format_to(out, "BRK #{:x}\n", iss & 0xFFFF); return;
-    case Ec::memory_operation: out.put("the registers of a CPY* or SET* do not fit this PE: run it again from the prologue\n"); return;
+    case Ec::memory_operation:
+      out.put("the registers of a CPY* or SET* do not fit this PE: run it again from the prologue\n");
+      return;
     case Ec::breakpoint_lower:
     case Ec::step_lower:
     case Ec::watchpoint_lower: out.put("a debug exception, routed here by MDCR_EL2.TDE\n"); return;

@@ -8,8 +8,8 @@ namespace arm_vcpu::explain {
 namespace {
 
 constexpr Row kRows[] = {
-#define VCPU_REGISTER(name, bits, title) \
-  {.row = RowKind::register_name, .hi = (bits) - 1, .name = #name, .text = title},
+#define VCPU_REGISTER(name_, bits, title) \
+  {.row = RowKind::register_name, .hi = (bits) - 1, .name = #name_, .text = title},
 #define VCPU_FIELD(hi_bit, lo_bit, name_, kind_, meaning) \
   {.row = RowKind::field, .kind = FieldKind::kind_, .hi = hi_bit, .lo = lo_bit, .name = #name_, .text = meaning},
 #define VCPU_FIELD_WHEN(hi_bit, lo_bit, name_, kind_, meaning, on_hi, on_lo, on_value) \
@@ -62,8 +62,12 @@ constexpr std::size_t index_of(std::string_view name) noexcept {
   return kStarts.size();
 }
 
-constexpr char upper(char c) noexcept { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; }
-constexpr bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
+constexpr char upper(char c) noexcept {
+  return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+}
+constexpr bool is_digit(char c) noexcept {
+  return c >= '0' && c <= '9';
+}
 
 constexpr bool same(std::string_view table, std::string_view given, std::string_view suffix) noexcept {
   if (table.size() != given.size() + suffix.size()) return false;
@@ -125,7 +129,9 @@ std::string_view Register::value_text(const Row& row, std::uint64_t value) const
   return {};
 }
 
-unsigned register_count() noexcept { return static_cast<unsigned>(kStarts.size() - 1); }
+unsigned register_count() noexcept {
+  return static_cast<unsigned>(kStarts.size() - 1);
+}
 
 Register register_at(unsigned index) noexcept {
   const std::size_t at = index < kStarts.size() - 1 ? index : 0;
@@ -157,11 +163,11 @@ Register iss_encoding(Ec ec) noexcept {
 #define VCPU_FIELD_WHEN(hi, lo, name, kind, meaning, on_hi, on_lo, on_value)
 #define VCPU_VALUE(number, meaning)
 #define VCPU_RES1(hi, lo)
-#define VCPU_ISS(class_name, iss)                                      \
-  case Ec::class_name: {                                               \
-    constexpr std::size_t kIndex = index_of(#iss);                     \
-    static_assert(kIndex < kStarts.size(), "no such ISS encoding");    \
-    return register_at(static_cast<unsigned>(kIndex));                 \
+#define VCPU_ISS(class_name, iss)                                   \
+  case Ec::class_name: {                                            \
+    constexpr std::size_t kIndex = index_of(#iss);                  \
+    static_assert(kIndex < kStarts.size(), "no such ISS encoding"); \
+    return register_at(static_cast<unsigned>(kIndex));              \
   }
 #include "arm_vcpu/arch/register_fields_iss.def"
 #undef VCPU_REGISTER

@@ -7,8 +7,12 @@
 namespace arm_vcpu::explain {
 namespace {
 
-constexpr bool readable(std::string_view access) noexcept { return access[0] == 'r'; }
-constexpr bool writable(std::string_view access) noexcept { return access[1] == 'w' || access[0] == 'w'; }
+constexpr bool readable(std::string_view access) noexcept {
+  return access[0] == 'r';
+}
+constexpr bool writable(std::string_view access) noexcept {
+  return access[1] == 'w' || access[0] == 'w';
+}
 
 constexpr Encoding kEncodings[] = {
 #define VCPU_ENCODING(op0, op1, crn, crm, op2, access, name) \
@@ -20,9 +24,17 @@ constexpr Encoding kEncodings[] = {
 constexpr std::string_view kRead = "r";
 constexpr std::string_view kWrite = "w";
 constexpr Trap kTraps[] = {
-#define VCPU_TRAP(op0, op1, crn, crm_first, crm_last, op2_first, op2_last, access, control)                            \
-  {op0,      op1,           crn, crm_first, crm_last, op2_first, op2_last, std::string_view{#access}.contains(kRead), \
-   std::string_view{#access}.contains(kWrite), control},
+#define VCPU_TRAP(op0, op1, crn, crm_first, crm_last, op2_first, op2_last, access, control) \
+  {op0,                                                                                     \
+   op1,                                                                                     \
+   crn,                                                                                     \
+   crm_first,                                                                               \
+   crm_last,                                                                                \
+   op2_first,                                                                               \
+   op2_last,                                                                                \
+   std::string_view{#access}.contains(kRead),                                               \
+   std::string_view{#access}.contains(kWrite),                                              \
+   control},
 #include "arm_vcpu/arch/sysreg_traps.def"
 #undef VCPU_TRAP
 };
@@ -61,8 +73,12 @@ bool take(std::string_view& text, std::string_view prefix) noexcept {
 
 }  // namespace
 
-std::span<const Encoding> encodings() noexcept { return kEncodings; }
-std::span<const Trap> traps() noexcept { return kTraps; }
+std::span<const Encoding> encodings() noexcept {
+  return kEncodings;
+}
+std::span<const Trap> traps() noexcept {
+  return kTraps;
+}
 
 const Encoding* find_encoding(SysRegId id, bool read) noexcept {
   const auto* const end = std::end(kEncodings);
@@ -117,23 +133,24 @@ void append_sysreg(TextBuffer& out, SysRegId id) noexcept {
     if (row.id != id) continue;
     named = true;
     format_to(out, "  {}: {}\n", row.name,
-              id.op0() == 1               ? "system instruction"
-              : !row.writable             ? "register, read only"
-              : !row.readable             ? "register, write only"
-                                          : "register, read and write");
+              id.op0() == 1   ? "system instruction"
+              : !row.writable ? "register, read only"
+              : !row.readable ? "register, write only"
+                              : "register, read and write");
   }
   if (!named) {
     const bool implementation = id.op0() == 3 && (id.crn() == 11 || id.crn() == 15);
-    format_to(out, "  no name: {}\n",
-              implementation ? "IMPLEMENTATION DEFINED, see the manual of the CPU" : "unallocated, or later than the table");
+    format_to(
+        out, "  no name: {}\n",
+        implementation ? "IMPLEMENTATION DEFINED, see the manual of the CPU" : "unallocated, or later than the table");
   }
   for (const Trap& trap : kTraps) {
     if (!trap.covers(id, true) && !trap.covers(id, false)) continue;
     format_to(out, "  {} trapped by {}\n",
-              id.op0() == 1                    ? "executions are"
-              : trap.reads && trap.writes      ? "accesses are"
-              : trap.reads                     ? "reads are"
-                                               : "writes are",
+              id.op0() == 1               ? "executions are"
+              : trap.reads && trap.writes ? "accesses are"
+              : trap.reads                ? "reads are"
+                                          : "writes are",
               trap.control);
   }
   if (id.op0() == 3 && (id.op1() == 4 || id.op1() == 5)) {

@@ -191,6 +191,7 @@ void hypervisor_main(Platform& platform) noexcept {
       g_assignments[cpus[i]] = {&vm, i};
     }
     if (const Result<> built = vm.build(id, config, std::span{cpus}.first(config.cpus), environment); !built) {
+      explain_start_up_error(config.name, built.error(), ipa_bits_of(config));
       finish_failed(config.name, built.error());
     }
     describe_for_trace(vm, id);

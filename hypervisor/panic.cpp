@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The last report of a hypervisor that took an exception itself.
 #include <array>
+#include <optional>
+#include <span>
 
 #include "arm_vcpu/arch/esr.hpp"
 #include "arm_vcpu/el2/panic.hpp"
@@ -11,6 +13,7 @@
 #include "per_cpu.hpp"
 #include "trace_area.hpp"
 #include "verdict.hpp"
+#include "vm_doctor.hpp"
 
 #define HV_TO_STRING(x) #x
 #define HV_EXPAND_TO_STRING(x) HV_TO_STRING(x)
@@ -137,7 +140,9 @@ class Backtrace {
 };
 
 // Frame records {caller's x29, return address} lie on the stack, each above the last: a broken chain ends the walk.
-void report_backtrace(const El2PanicFrame& frame, const PerCpu& cpu) noexcept {
+std::span<const std::uint64_t> report_backtrace(const El2PanicFrame& frame, const PerCpu& cpu) noexcept {
+  static constinit std::array<std::uint64_t, 16> calls{};  // a panic is the last thing that runs
+  std::size_t depth = 0;
   report("  backtrace (addr2line -f -e arm-vcpu.elf, addresses without image+):");
   Backtrace lines;
   lines.add(frame.elr);
@@ -147,10 +152,30 @@ void report_backtrace(const El2PanicFrame& frame, const PerCpu& cpu) noexcept {
     const auto* words = pointer_to<const std::uint64_t>(record);
     if (words[1] == 0) break;
     lines.add(strip(words[1]));
+    if (depth < calls.size()) calls[depth++] = strip(words[1]);
     if (words[0] <= record) break;
     record = words[0];
   }
   lines.flush();
+  return {calls.data(), depth};
+}
+
+// What the rules make of it.
+void report_diagnosis(const El2PanicFrame& frame, const PerCpu& cpu, std::span<const std::uint64_t> calls) noexcept {
+  explain_crash({.esr = Esr::from(frame.esr),
+                 .far = frame.far,
+                 .elr = frame.elr,
+                 .spsr = frame.spsr,
+                 .sp = frame.sp,
+                 .frame_pointer = frame.x[29],
+                 .on_sp_el0 = frame.kind < El2VectorKind::sync_spx,
+                 .stack_base = stack_of(cpu).base + kStackGuardBytes,
+                 .stack_top = cpu.stack_top,
+                 .backtrace = calls,
+                 .instruction = image_range().contains(frame.elr)
+                                    ? std::optional{*pointer_to<const std::uint32_t>(frame.elr)}
+                                    : std::nullopt,
+                 .cptr_el2 = VCPU_READ_SYSREG(cptr_el2)});
 }
 
 }  // namespace
@@ -172,7 +197,7 @@ extern "C" void arm_vcpu_el2_panic(const arm_vcpu::El2PanicFrame* frame) {
   if (cpu.panics == 2) finish_failed("EL2 panic in the panic report on CPU {}, ELR_EL2 {:x}", cpu.index, frame->elr);
   report_cause(*frame, cpu);
   report_registers(*frame);
-  report_backtrace(*frame, cpu);
+  report_diagnosis(*frame, cpu, report_backtrace(*frame, cpu));
   trace_area::dump_to_console(kDumpedRecords);
   finish_failed("EL2 panic on CPU {} at {}: {}", cpu.index, CodeAddress{frame->elr}.text.view(), cause_of(*frame, cpu));
 }

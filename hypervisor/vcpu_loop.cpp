@@ -124,8 +124,7 @@ bool VcpuLoop::act_on(const Exit& exit) noexcept {
     case ExitKind::SendIPI: send_sgi(*exit.get_if<Exit::SendIPI>()); return true;
     case ExitKind::Halt: halt(exit.get_if<Exit::Halt>()->is_wfe); return true;
     case ExitKind::Hypercall:
-      // The reference hypervisor offers no calls of its own. [smccc] "Unknown Function Identifier"
-      vcpu().set_return_value(~std::uint64_t{0});
+      refuse_call(*exit.get_if<Exit::Hypercall>());
       return true;
     case ExitKind::NestedPageFault: handle_page_fault(*exit.get_if<Exit::NestedPageFault>()); return true;
     case ExitKind::FailEntry: return handle_failure(*exit.get_if<Exit::FailEntry>());
@@ -183,16 +182,25 @@ void VcpuLoop::halt(bool is_wfe) noexcept {
   arm_timer();
 }
 
+// The reference hypervisor offers no calls of its own. [smccc] "Unknown Function Identifier"
+void VcpuLoop::refuse_call(const Exit::Hypercall& call) noexcept {
+  vcpu().set_return_value(~std::uint64_t{0});
+  (void)vm_.doctor_.examine(&slot_, diag::trigger::Call{.x = {call.nr, call.args[0], call.args[1], call.args[2]},
+                                                        .conduit = diag::Conduit::hvc,
+                                                        .immediate = call.imm,
+                                                        .answer = -1});
+}
+
 void VcpuLoop::handle_page_fault(const Exit::NestedPageFault& fault) noexcept {
-  log(Level::warn, "vm{} vcpu{}: {} at IPA {:x} (VA {:x}, PC {:x}): {}; the guest gets an external abort", vm_.id(),
-      slot_.index, fault.is_fetch ? "instruction fetch" : fault.is_write ? "write" : "read", fault.addr, fault.gva,
-      vcpu().trap_frame().exception_pc(), meaning_of(static_cast<Fsc>(fault.fsc)));
+  (void)vm_.doctor_.examine(&slot_, diag::trigger::StageTwoFault{fault});
   CHECK((fault.is_fetch ? vcpu().inject_instruction_abort(fault.gva)
                         : vcpu().inject_data_abort(fault.gva, Fsc::external, fault.is_write))
             .has_value());
+  watch();
 }
 
 bool VcpuLoop::handle_failure(const Exit::FailEntry& failure) noexcept {
+  (void)vm_.doctor_.examine(&slot_, diag::trigger::FailedEntry{failure});
   if (failure.is_serror) {
     log(Level::warn, "vm{} vcpu{}: SError (ESR {:x}) while the guest ran; it gets it", vm_.id(), slot_.index,
         failure.esr.raw);
@@ -209,7 +217,9 @@ void VcpuLoop::undefined(SysRegId id, bool is_write) noexcept {
   append(name, id);
   log(Level::debug, "vm{} vcpu{}: {} of {} at PC {:x} is undefined here", vm_.id(), slot_.index,
       is_write ? "write" : "read", name.view(), vcpu().trap_frame().exception_pc());
+  (void)vm_.doctor_.examine(&slot_, diag::trigger::UndefinedInjected{});
   CHECK(vcpu().inject_undefined().has_value());
+  watch();
 }
 
 void VcpuLoop::read_sysreg(const Exit::SysRegRead& read) noexcept {
@@ -272,6 +282,7 @@ void VcpuLoop::sample_guest() noexcept {
                  .data = VCPU_READ_SYSREG(vbar_el1),
                  .spsr = static_cast<std::uint32_t>(vcpu().trap_frame().spsr.raw),
                  .kind = trace::Kind::guest_sample});
+  watch();
 }
 
 void VcpuLoop::read_mmio(const Exit::MmioRead& read) noexcept {
@@ -293,7 +304,7 @@ void VcpuLoop::read_mmio(const Exit::MmioRead& read) noexcept {
   }
   vm_.kick(raised, slot_.index);
   if (outcome != MmioOutcome::done) {
-    report_bad_access(read.addr, read.width, false, outcome);
+    refuse_access({.ipa = read.addr, .width = read.width, .is_write = false, .data = 0, .outcome = outcome});
     return;
   }
   CHECK(vcpu().complete_mmio_read(value).has_value());
@@ -316,20 +327,34 @@ void VcpuLoop::write_mmio(const Exit::MmioWrite& write) noexcept {
   }
   vm_.kick(raised, slot_.index);
   if (outcome != MmioOutcome::done) {
-    report_bad_access(write.addr, write.width, true, outcome);
+    refuse_access({.ipa = write.addr, .width = write.width, .is_write = true, .data = write.data, .outcome = outcome});
     return;
   }
   CHECK(vcpu().complete_mmio_write().has_value());
   vm_.pump_input();
 }
 
-void VcpuLoop::report_bad_access(std::uint64_t ipa, AccessWidth width, bool is_write, MmioOutcome outcome) noexcept {
-  const MmioNeighbours near = vm_.bus_.nearest(ipa);
-  log(Level::warn, "vm{} vcpu{}: {} of {} bytes at {:x} (PC {:x}): {}; nearest below: {}; above: {}", vm_.id(),
-      slot_.index, is_write ? "write" : "read", bytes_of(width), ipa, vcpu().trap_frame().exception_pc(),
-      name_of(outcome), near.below != nullptr ? near.below->name : "none",
-      near.above != nullptr ? near.above->name : "none");
-  CHECK(vcpu().inject_data_abort(vcpu().exit_frame().far, Fsc::external, is_write).has_value());
+void VcpuLoop::refuse_access(const diag::trigger::MmioFailure& failure) noexcept {
+  (void)vm_.doctor_.examine(&slot_, failure);
+  CHECK(vcpu().inject_data_abort(vcpu().exit_frame().far, Fsc::external, failure.is_write).has_value());
+  watch();
+}
+
+// After the guest got an exception from us, and at the samples: is it going round in circles?
+void VcpuLoop::watch() noexcept {
+  switch (slot_.watch.look(slot_)) {
+    case VcpuWatch::Finding::none: return;
+    case VcpuWatch::Finding::exit_loop:
+      (void)vm_.doctor_.examine(&slot_, diag::trigger::Inspection{});
+      vm_.fail("AV0002, an infinite exception loop at PC {:x}", vcpu().trap_frame().exception_pc());
+      return;
+    case VcpuWatch::Finding::storm:
+      (void)vm_.doctor_.examine(&slot_, diag::trigger::Inspection{});
+      if (slot_.watch.is_hopeless()) {
+        vm_.fail("AV0002, an infinite exception loop in the guest, VBAR_EL1 {:x}", VCPU_READ_SYSREG(vbar_el1));
+      }
+      return;
+  }
 }
 
 void VcpuLoop::handle_interrupt(std::uint32_t intid) noexcept {

@@ -44,10 +44,12 @@ class VcpuLoop {
   [[nodiscard]] bool act_on(const Exit& exit) noexcept;
   void read_mmio(const Exit::MmioRead& read) noexcept;
   void write_mmio(const Exit::MmioWrite& write) noexcept;
-  void report_bad_access(std::uint64_t ipa, AccessWidth width, bool is_write, MmioOutcome outcome) noexcept;
+  void refuse_access(const diag::trigger::MmioFailure& failure) noexcept;
+  void watch() noexcept;
   void read_sysreg(const Exit::SysRegRead& read) noexcept;
   void write_sysreg(const Exit::SysRegWrite& write) noexcept;
   void halt(bool is_wfe) noexcept;
+  void refuse_call(const Exit::Hypercall& call) noexcept;
   void handle_page_fault(const Exit::NestedPageFault& fault) noexcept;
   [[nodiscard]] bool handle_failure(const Exit::FailEntry& failure) noexcept;
   void send_sgi(const Exit::SendIPI& ipi) noexcept;

@@ -13,17 +13,18 @@
 namespace arm_vcpu::hv {
 namespace {
 
-// The whole guest's RAM below this many bits of IPA: RAM starts at 1 GiB and 255 GiB is the most a bundle asks for.
-unsigned ipa_bits_for(std::uint64_t end) noexcept {
-  const unsigned needed = 64U - static_cast<unsigned>(__builtin_clzll(end - 1));
-  return needed < 32 ? 32 : needed;
-}
-
 constexpr std::uint64_t kBlock2M = std::uint64_t{2} << 20;
 
 void copy(std::byte* to, std::span<const std::byte> from) noexcept { std::memcpy(to, from.data(), from.size()); }
 
 }  // namespace
+
+// RAM starts at 1 GiB, and it is the highest thing there is.
+unsigned ipa_bits_of(const BundleVm& config) noexcept {
+  const std::uint64_t end = guest_machine::kRamBase + config.memory_bytes;
+  const unsigned needed = 64U - static_cast<unsigned>(__builtin_clzll(end - 1));
+  return needed < stage2::kMinIpaBits ? stage2::kMinIpaBits : needed;
+}
 
 Result<> Vm::build(unsigned id, const BundleVm& config, std::span<const unsigned> cpus,
                    VmEnvironment& environment) noexcept {
@@ -67,7 +68,11 @@ Result<> Vm::build(unsigned id, const BundleVm& config, std::span<const unsigned
       return linked;
     }
   }
-  return load();
+  if (const Result<> loaded = load(); !loaded) return loaded;
+  if (const auto found = doctor_.preflight()) {
+    fail("AV{:04}, found before the first entry; the VM is not started", static_cast<std::uint64_t>(*found));
+  }
+  return {};
 }
 
 Result<> Vm::map(const Backing& range, const stage2::Attributes& attributes) noexcept {
@@ -84,9 +89,8 @@ Result<> Vm::map(const Backing& range, const stage2::Attributes& attributes) noe
 
 Result<> Vm::map_memory(VmEnvironment& environment) noexcept {
   const CpuIdentity& cpu = environment.capabilities.id;
-  const std::uint64_t end = guest_machine::kRamBase + config_.memory_bytes;
   const Result<stage2::Layout> layout =
-      stage2::layout_for(ipa_bits_for(end), IdAa64Mmfr0::from(cpu.id_aa64mmfr0_el1),
+      stage2::layout_for(ipa_bits_of(config_), IdAa64Mmfr0::from(cpu.id_aa64mmfr0_el1),
                          IdAa64Mmfr1::from(cpu.id_aa64mmfr1_el1));
   if (!layout) return std::unexpected(layout.error());
   // One VM, one VMID for its whole life: there are at most kMaxVms of them.
@@ -174,12 +178,15 @@ Result<> Vm::load() noexcept {
   if (flash_.bytes != 0) el2::dc_civac_range(flash_.pa, flash_.bytes);
   el2::ic_ialluis();
 
+  doctor_.forget();
+  doctor_.learn_configuration();
   vgic_->reset();
   uart_.reset();
   power_->reset(0);
   for (unsigned i = 0; i < vcpu_count_; ++i) {
     slots_[i].physical_timer = {};
     slots_[i].physical_timer_line = false;
+    slots_[i].watch.reset();
   }
   return slots_[0].vcpu->reset(layout_.entry, layout_.dtb.base);
 }

@@ -19,6 +19,7 @@
 #include "arm_vcpu/vm/timer.hpp"
 #include "arm_vcpu/vm/vgic.hpp"
 #include "lock.hpp"
+#include "vm_doctor.hpp"
 
 namespace arm_vcpu::hv {
 
@@ -41,6 +42,7 @@ struct VcpuSlot {
   std::optional<Aarch64VCpu> vcpu;
   vm::EmulatedTimer physical_timer;  // the guest's CNTP
   bool physical_timer_line{};
+  VcpuWatch watch;
   std::array<std::uint64_t, kExitKindCount> exits{};
 };
 
@@ -66,7 +68,7 @@ class VmUartHost final : public Pl011Host {
 
 class Vm final : public VirtualInterrupts {
  public:
-  Vm() noexcept : uart_host_{*this}, uart_{uart_host_} {}
+  Vm() noexcept : uart_host_{*this}, uart_{uart_host_}, doctor_{*this} {}
 
   // Allocates and maps memory, wires the devices, creates the vCPUs; `cpus[n]` is the physical CPU of vCPU n. Once.
   [[nodiscard]] Result<> build(unsigned id, const BundleVm& config, std::span<const unsigned> cpus,
@@ -97,6 +99,7 @@ class Vm final : public VirtualInterrupts {
  private:
   friend class VmUartHost;
   friend class VcpuLoop;
+  friend class VmDoctor;
 
   // A range of the guest's memory, and where it really is.
   struct Backing {
@@ -150,7 +153,11 @@ class Vm final : public VirtualInterrupts {
   std::array<char, 160> failure_storage_{};
   TextBuffer failure_{failure_storage_};
   unsigned resets_{};
+  VmDoctor doctor_;
 };
+
+// Bits of intermediate physical address that a VM's memory map needs.
+[[nodiscard]] unsigned ipa_bits_of(const BundleVm& config) noexcept;
 
 // Called by a VM's last CPU when it has ended; hypervisor/main ends the machine after the last VM.
 void vm_ended(Vm& vm) noexcept;

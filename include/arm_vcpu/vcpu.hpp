@@ -146,6 +146,7 @@ class Aarch64VCpu final : VCpuContext {
   void refresh_system_registers() noexcept;
   [[nodiscard]] std::uint64_t mpidr() const noexcept { return config_.mpidr_el1; }
   [[nodiscard]] unsigned index() const noexcept { return setup_.index; }
+  [[nodiscard]] const Capabilities& capabilities() const noexcept { return capabilities_; }  // as of setup()
   [[nodiscard]] bool is_bound() const noexcept { return cpu_ != nullptr; }
   // Exits after which the guest went on without run() returning.
   [[nodiscard]] std::uint64_t handled_exits() const noexcept { return handled_exits_; }

@@ -160,7 +160,7 @@ TraceFile open_trace(const std::string& path) {
   TraceFile file{path};
   if (!file.problems().empty()) {
     const std::size_t more = file.problems().size() - 1;
-    warn(fmt::format("{}: damaged: {}{}; {} records saved", path, file.problems().front(),
+    warn(fmt::format("{}: {}{}; {} records are usable", path, file.problems().front(),
                      more == 0 ? "" : fmt::format(" (and {} more such places)", more), file.records()));
   }
   return file;

@@ -39,7 +39,7 @@ void put_table(Text& out, const Statistics& stat, std::string_view title, const 
     const Durations& d = row.thing->durations;
     const auto time = [&](std::uint64_t ticks) { return duration_text(stat.file().ns(ticks)); };
     table.add({row.name, row.note, count_text(row.thing->count), percent_text(row.thing->count, stat.exits()),
-               percent_text(d.sum(), stat.ticks()), has_writes ? count_text(row.thing->writes) : "", time(d.least()),
+               row.thing->waits ? "waiting" : percent_text(d.sum(), stat.ticks()), has_writes ? count_text(row.thing->writes) : "", time(d.least()),
                time(d.quantile(0.5)), time(d.quantile(0.99)), time(d.greatest())});
   }
   table.write(out);

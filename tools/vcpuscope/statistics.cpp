@@ -79,10 +79,13 @@ void Statistics::add(const Record& record) {
     }
   }
   if (record.outcome == Outcome::open) return;
-  ticks_ += record.duration;
-  (reason == reason_of(ExitKind::Halt) ? vcpu.wait_ticks : vcpu.ticks) += record.duration;
+  const bool waits = reason == reason_of(ExitKind::Halt);
+  if (!waits) ticks_ += record.duration;
+  (waits ? vcpu.wait_ticks : vcpu.ticks) += record.duration;
   for (Thing* thing : things) {
-    if (thing != nullptr) thing->durations.add(record.duration);
+    if (thing == nullptr) continue;
+    thing->durations.add(record.duration);
+    thing->waits |= waits;
   }
 }
 
@@ -161,7 +164,8 @@ json Statistics::json(const Symbols& symbols, std::size_t most) {
       nlohmann::json object{{"name", row.name},
                             {"count", row.thing->count},
                             {"share", share(row.thing->count, exits_)},
-                            {"time_share", share(d.sum(), ticks_)},
+                            {"time_share", row.thing->waits ? 0.0 : share(d.sum(), ticks_)},
+                            {"waits", row.thing->waits},
                             {"total_ns", file_.ns(d.sum())},
                             {"min_ns", file_.ns(d.least())},
                             {"median_ns", file_.ns(d.quantile(0.5))},

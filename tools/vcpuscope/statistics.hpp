@@ -26,6 +26,7 @@ class Statistics {
     Durations durations;  // of exits whose end was recorded
     std::uint64_t count{};
     std::uint64_t writes{};  // of device and system registers
+    bool waits{};            // Halt: its duration is the guest's idle time, not the hypervisor's work
     const trace::Record* example{};
   };
   struct Vcpu {
@@ -42,7 +43,7 @@ class Statistics {
   [[nodiscard]] std::uint64_t records() const noexcept { return records_; }
   [[nodiscard]] std::uint64_t exits() const noexcept { return exits_; }
   [[nodiscard]] std::size_t pc_count() const noexcept { return pcs_.all().size(); }
-  [[nodiscard]] std::uint64_t ticks() const noexcept { return ticks_; }  // of all exits, waits included
+  [[nodiscard]] std::uint64_t ticks() const noexcept { return ticks_; }  // of all exits, waits left out
   [[nodiscard]] double seconds() const noexcept;                         // first record to last
 
   struct Row {

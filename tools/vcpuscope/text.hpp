@@ -58,6 +58,10 @@ class Text {
   // A JSON string with its quotes.
   void json(std::string_view text);
 
+  // Takes back spaces at the end of the line begun by the last mark().
+  void trim() {
+    while (used_ > line_ && buffer_[used_ - 1] == ' ') --used_;
+  }
   // What was put since the last mark(), and takes it out again.
   [[nodiscard]] std::string_view take_line() {
     const std::string_view text{&buffer_[line_], used_ - line_};

@@ -65,7 +65,9 @@ class Printer {
       out_.pad_to(100);
     }
     describer_.detail(out_, record);
-    if (trace::is_exit(record.kind)) {
+    if (!trace::is_exit(record.kind)) {
+      out_.trim();
+    } else {
       out_.put(", ");
       out_.put(outcome(record));
       if (record.outcome != Outcome::open) {

@@ -78,36 +78,48 @@ TraceFile::TraceFile(const std::string& path) : path_{path}, file_{path} {
   if (bytes.empty()) throw Failure(fmt::format("{}: the file is empty", path));
   if (form_of(bytes, 0) == Form::stream) {
     read_stream(bytes);
-    return finish();
-  }
-  std::size_t at = 0;
-  for (const std::byte* from = bytes.data();;) {
-    const std::size_t rest = bytes.size() - static_cast<std::size_t>(from - bytes.data());
-    const void* hit = ::memmem(from, rest, trace::kFileMagic.data(), trace::kFileMagic.size());
-    if (hit == nullptr) break;
-    at = static_cast<std::size_t>(static_cast<const std::byte*>(hit) - bytes.data());
-    if (form_of(bytes, at) == Form::memory) {
-      read_memory(bytes.subspan(at));
-      return finish();
-    }
-    from = static_cast<const std::byte*>(hit) + 1;
-  }
-  if (!read_console({reinterpret_cast<const char*>(bytes.data()), bytes.size()})) {
+  } else if (const auto area = find_area(bytes)) {
+    read_memory(bytes.subspan(*area));
+  } else if (!read_console({reinterpret_cast<const char*>(bytes.data()), bytes.size()})) {
     if (holds_magic(bytes, 0, trace::kFileMagic) && bytes.size() >= sizeof(Header)) {
       const auto header = load<Header>(bytes, 0);
       throw Failure(fmt::format("{}: trace format {} with records of {} bytes: this vcpuscope reads format {}", path,
                                 header.version, header.record_bytes, trace::kVersion));
     }
     throw Failure(fmt::format("{}: no trace in it: neither a trace file, nor a memory dump with the recorder's area, "
-                              "nor a log with \"{}\" lines", path, "[hv] dump"));
+                              "nor a log with \"[hv] dump\" lines", path));
   }
   finish();
+}
+
+// Where the recorder's area is in a dump of memory. After a warm reset there may be an older one, kept for this.
+std::optional<std::size_t> TraceFile::find_area(std::span<const std::byte> bytes) {
+  std::optional<std::size_t> best;
+  std::vector<std::size_t> all;
+  for (std::size_t from = 0; from < bytes.size();) {
+    const void* hit = ::memmem(bytes.data() + from, bytes.size() - from, trace::kFileMagic.data(),
+                               trace::kFileMagic.size());
+    if (hit == nullptr) break;
+    const auto at = static_cast<std::size_t>(static_cast<const std::byte*>(hit) - bytes.data());
+    from = at + 1;
+    if (form_of(bytes, at) != Form::memory) continue;
+    all.push_back(at);
+    if (!best || load<Header>(bytes, at).boot_count > load<Header>(bytes, *best).boot_count) best = at;
+  }
+  for (const std::size_t at : all) {
+    if (at != *best) {
+      problems_.push_back(fmt::format("the trace of an earlier boot ({}) is in it too, at offset {:#x}; the one of boot "
+                                      "{} is shown (cut the dump there to see the other)",
+                                      load<Header>(bytes, at).boot_count, at, load<Header>(bytes, *best).boot_count));
+    }
+  }
+  return best;
 }
 
 CpuTrace& TraceFile::cpu(std::uint32_t number) {
   const auto found = std::find_if(cpus_.begin(), cpus_.end(), [&](const CpuTrace& c) { return c.cpu == number; });
   if (found != cpus_.end()) return *found;
-  cpus_.push_back({.cpu = number});
+  cpus_.emplace_back().cpu = number;
   return cpus_.back();
 }
 

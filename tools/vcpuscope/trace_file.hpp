@@ -3,11 +3,14 @@
 // console log with a framed dump. What is damaged is left out and told in problems().
 #pragma once
 
+#include <algorithm>
+#include <bit>
 #include <cstdint>
 #include <deque>
-#include <functional>
+#include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "arm_vcpu/trace/record.hpp"
@@ -51,6 +54,7 @@ class TraceFile {
 
  private:
   [[nodiscard]] CpuTrace& cpu(std::uint32_t number);
+  [[nodiscard]] std::optional<std::size_t> find_area(std::span<const std::byte> bytes);
   void read_stream(std::span<const std::byte> bytes);
   void read_memory(std::span<const std::byte> bytes);
   bool read_console(std::string_view log);

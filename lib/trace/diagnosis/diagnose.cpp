@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which rules look at what, and what several of them say.
+#include "arm_vcpu/trace/backtrace.hpp"
 #include "opcode.hpp"
 #include "rules.hpp"
 #include "stage1.hpp"
@@ -40,12 +41,11 @@ void append_syndrome(TextBuffer& out, Esr esr) noexcept {
 void add_walks(Report& report, const CapturedState& state, std::optional<std::uint64_t> va,
                std::optional<std::uint64_t> ipa) noexcept {
   if (va) {
-    const Stage1Walk walk = walk_stage1(state, *va);
-    if (walk.outcome != Stage1Walk::Outcome::unknown) {
-      Words<120> words;
-      append(words.out(), walk);
+    if (const auto walk = walk_stage1(state, *va)) {
+      Words<160> words;
+      append_stage1(words.out(), state, *va, *walk);
       report.value("stage 1 of VA", *va, Evidence::Form::hex, "{}", words.view());
-      if (!ipa && walk.has_ipa()) ipa = walk.ipa;
+      if (!ipa && walk->translated()) ipa = walk->output_address;
     }
   }
   if (!ipa || state.memory == nullptr) return;
@@ -69,18 +69,15 @@ std::optional<std::uint32_t> add_instruction(Report& report, const CapturedState
 }
 
 void add_guest_backtrace(Report& report, const CapturedState& state, unsigned most) noexcept {
-  if (state.exit == nullptr) return;
-  report.code_at("guest at", state.exit->frame.elr);
-  if (most > 1) report.code_at("called from", state.exit->frame.gpr[30]);
-  std::uint64_t record = state.exit->frame.gpr[29];
-  // Frame records {caller's x29, return address} lie on the stack, each above the last.
-  for (unsigned n = 2; n < most; ++n) {
-    const auto next = word_at(state, record);
-    const auto address = word_at(state, record + 8);
-    if (!next || !address || *address == 0) return;
-    report.code_at("called from", *address);
-    if (*next <= record) return;
-    record = *next;
+  if (state.exit == nullptr || state.memory == nullptr) return;
+  const TrapFrame& frame = state.exit->frame;
+  // x29 says which stack it is: SP_EL0 often holds the current task, and at EL1h the stack is SP_EL1.
+  const trace::Backtrace trace = trace::backtrace(frame.elr, frame.gpr[29], frame.gpr[30], {.frames = most},
+                                                  [&](std::uint64_t va) { return word_at(state, va); });
+  bool first = true;
+  for (const trace::Frame& caller : trace.frames()) {
+    report.code_at(first ? "guest at" : "called from", caller.pc);
+    first = false;
   }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // HVC and SMC: PSCI and the SMC Calling Convention.
 #include "arm_vcpu/arch/smccc.hpp"
+#include "arm_vcpu/trace/explain_calls.hpp"
 #include "opcode.hpp"
 #include "rules.hpp"
 #include "stage1.hpp"
@@ -36,10 +37,9 @@ struct FunctionName : Words<96> {
       format_to(out(), "{}, which exists as {} only ({:x})", same, smc64 ? "SMC32" : "SMC64", other.raw);
       return;
     }
-    const std::string_view owner = arm_vcpu::name_of(id.get<FunctionId::Owner>());
-    format_to(out(), "{} {} call, {}{}function {:x}", id.get<FunctionId::Fast>() ? "fast" : "yielding",
-              smc64 ? "SMC64" : "SMC32", owner.empty() ? "reserved owner" : owner, is_psci_call(id) ? " (PSCI), " : ", ",
-              id.get<FunctionId::Number>());
+    const std::string_view range = explain::range_of(id);
+    format_to(out(), "{} {} call, {}, number {:x}", id.get<FunctionId::Fast>() ? "fast" : "yielding",
+              smc64 ? "SMC64" : "SMC32", range.empty() ? "of a reserved owner" : range, id.get<FunctionId::Number>());
   }
 };
 
@@ -50,34 +50,23 @@ bool is_function(FunctionId id, PsciFunction function) noexcept {
 
 // The arguments by meaning.
 void add_arguments(Report& report, const CapturedState& state, const Call& why) noexcept {
+  constexpr std::string_view kRegisters[] = {"X1", "X2", "X3"};
   const FunctionId id = FunctionId::from_x0(why.x[0]);
-  if (arm_vcpu::name_of(id).empty() || !is_psci_call(id)) {
-    report.value("X1", why.x[1]).value("X2", why.x[2]).value("X3", why.x[3]);
-    return;
-  }
-  switch (function_of(id)) {
-    case PsciFunction::CPU_ON:
-      report.value("target_cpu (X1)", why.x[1]);
-      report.value("entry_point (X2)", why.x[2], Evidence::Form::code);
-      report.value("context_id (X3)", why.x[3]);
-      break;
-    case PsciFunction::AFFINITY_INFO:
-      report.value("target_affinity (X1)", why.x[1]);
-      report.value("lowest_affinity_level (X2)", why.x[2], Evidence::Form::decimal);
-      break;
-    case PsciFunction::CPU_SUSPEND:
-      report.value("power_state (X1)", why.x[1]);
-      report.value("entry_point (X2)", why.x[2], Evidence::Form::code);
-      break;
-    case PsciFunction::PSCI_FEATURES: {
-      const FunctionName asked{FunctionId::from_x0(why.x[1])};
-      report.value("psci_func_id (X1)", why.x[1], Evidence::Form::hex, "{}", asked.view());
-      break;
+  const bool known = !arm_vcpu::name_of(id).empty() && is_psci_call(id);
+  for (unsigned i = 0; i < 3; ++i) {
+    const explain::PsciArgument argument =
+        known ? explain::argument_of(function_of(id), i) : explain::PsciArgument{};
+    if (known && argument.name.empty()) continue;
+    if (known && argument.name == "psci_func_id") {
+      report.value(kRegisters[i], why.x[i + 1], Evidence::Form::hex, "{}: {}", argument.name,
+                   FunctionName{FunctionId::from_x0(why.x[i + 1])}.view());
+    } else {
+      report.value(kRegisters[i], why.x[i + 1], Evidence::Form::hex, "{}", argument.name);
     }
-    default: report.value("X1", why.x[1]).value("X2", why.x[2]); break;
   }
-  if (state.exit == nullptr) return;
-  report.value("X30", state.exit->frame.gpr[30], Evidence::Form::code, "the caller");
+  if (state.exit != nullptr && state.memory != nullptr) {
+    report.value("X30", state.exit->frame.gpr[30], Evidence::Form::code, "the caller");
+  }
 }
 
 void add_call(Report& report, const CapturedState& state, const Call& why) noexcept {

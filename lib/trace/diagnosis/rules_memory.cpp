@@ -283,16 +283,16 @@ bool explain_mapped(const CapturedState& state, const Access& access, FaultStatu
   }
   if (status.kind == FaultKind::permission && !allows(*walk, access)) return false;
 
-  const Stage1Walk stage1 =
-      access.on_walk || state.exit == nullptr ? Stage1Walk{} : walk_stage1(state, access.va);
-  const bool other_ipa = stage1.has_ipa() && stage1.ipa >> 12 != access.ipa >> 12;
+  const auto stage1 = access.on_walk || state.exit == nullptr ? std::nullopt : walk_stage1(state, access.va);
+  const bool known = stage1 && stage1->translated();
+  const bool other_ipa = known && stage1->output_address >> 12 != access.ipa >> 12;
   if (status.kind == FaultKind::permission && !access.on_walk && other_ipa) {
     Report report{state, Code::stale_fault_address, Confidence::certain};
     report.what("{}: {}: that IPA allows it, the access was to IPA {:x}", Who{state}.view(), Story{state, access}.view(),
-                stage1.ipa);
+                stage1->output_address);
     add_access(report, state, access);
     report.value("HPFAR_EL2", state.exit->hpfar.raw, Evidence::Form::hex, "UNKNOWN for this fault");
-    add_walks(report, state, std::nullopt, stage1.ipa);
+    add_walks(report, state, std::nullopt, stage1->output_address);
     report.rejects(Code::stale_tlb, "the address is another one");
     report.done(out);
     return true;
@@ -302,7 +302,7 @@ bool explain_mapped(const CapturedState& state, const Access& access, FaultStatu
   add_access(report, state, access);
   if (state.registers != nullptr && !state.registers_are_sampled) add_walk_shape(report, *state.registers);
   report.rejects(Code::stale_fault_address,
-                 stage1.has_ipa() ? "the stage-1 walk gives the same IPA" : "no stage-1 walk at hand to compare");
+                 known ? "the stage-1 walk gives the same IPA" : "no stage-1 walk at hand to compare");
   report.rejects(Code::start_level, "the fault is not at the start level");
   report.done(out);
   return true;
@@ -340,10 +340,11 @@ void explain_table_walk(const CapturedState& state, const Access& access, FaultS
     report.value(upper ? "TTBR1_EL1" : "TTBR0_EL1",
                  upper ? state.registers->ttbr1_el1 : state.registers->ttbr0_el1);
     report.value("TCR_EL1", state.registers->tcr_el1);
-    const Stage1Walk walk = walk_stage1(state, access.va);
-    for (unsigned i = 0; i < walk.step_count; ++i) {
-      report.value("stage-1 descriptor", walk.steps[i].descriptor, Evidence::Form::hex, "level {} @IPA {:x}",
-                   walk.steps[i].level, walk.steps[i].descriptor_ipa);
+    if (const auto walk = walk_stage1(state, access.va)) {
+      for (const stage1::Step& step : walk->steps()) {
+        report.value("stage-1 descriptor", step.descriptor.raw, Evidence::Form::hex, "level {} @IPA {:x}",
+                     static_cast<int>(step.level), step.at);
+      }
     }
   }
   if (status.kind == FaultKind::permission) {

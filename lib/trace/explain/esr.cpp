@@ -31,8 +31,10 @@ void explain_access(TextBuffer& out, DataAbortIss iss) noexcept {
     return;
   }
   const unsigned bytes = 1U << iss.get<DataAbortIss::SAS>();
-  format_to(out, "a {}{} of {} byte{} {} ", iss.get<DataAbortIss::AR>() ? (write ? "release " : "acquire ") : "",
-            write ? "store" : "load", bytes, bytes == 1 ? "" : "s", write ? "from" : "to");
+  const bool ordered = iss.get<DataAbortIss::AR>();
+  format_to(out, "{} of {} byte{} {} ",
+            write ? (ordered ? "a store-release" : "a store") : (ordered ? "a load-acquire" : "a load"), bytes,
+            bytes == 1 ? "" : "s", write ? "from" : "to");
   put_gpr(out, iss.get<DataAbortIss::SRT>(), iss.get<DataAbortIss::SF>());
   if (!write && iss.get<DataAbortIss::SSE>()) out.put(", sign-extended");
   out.put('\n');

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// The diagnosis at EL2: captures the state of a VM when something went wrong, asks the rules, prints what they say.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "arm_vcpu/trace/diagnosis.hpp"
+#include "arm_vcpu/trace/diagnosis_loops.hpp"
+#include "lock.hpp"
+
+namespace arm_vcpu::hv {
+
+class Vm;
+struct VcpuSlot;
+
+// Looks for loops in the records of one vCPU. They are read when there is reason to: at the EL2 timer's samples and
+// when the guest got an exception from us, so that an exit of a healthy guest pays nothing.
+class VcpuWatch {
+ public:
+  enum class Finding : std::uint8_t { none, exit_loop, storm };
+
+  // Reads what the CPU's ring has gathered for this vCPU since the last call. A loop is found once.
+  [[nodiscard]] Finding look(const VcpuSlot& slot) noexcept;
+  // The guest starts anew.
+  void reset() noexcept;
+  // Whether the guest in the storm can ever leave it by itself.
+  [[nodiscard]] bool is_hopeless() const noexcept;
+
+ private:
+  std::uint64_t next_{};  // number of the record to read next
+  bool reported_{};
+  diag::ExitLoopDetector loops_;
+  diag::StormDetector storms_;
+};
+
+class VmDoctor {
+ public:
+  explicit VmDoctor(Vm& vm) noexcept : vm_{vm} {}
+
+  // What does not change while the VM runs: call it when the guest's memory is filled.
+  void learn_configuration() noexcept;
+
+  // Before the first entry. The code of what makes it pointless; empty: go.
+  [[nodiscard]] std::optional<diag::Code> preflight() noexcept;
+
+  // Prints what the rules find for `why`. A code is printed once for each place in the guest, and a VM that produces
+  // ever new ones is cut off. `slot` runs on this CPU, or nowhere. Returns the code of the first finding.
+  std::optional<diag::Code> examine(VcpuSlot* slot, const diag::Trigger& why) noexcept;
+
+  // New life, new reports.
+  void forget() noexcept;
+
+ private:
+  struct Seen {
+    diag::Code code{};
+    std::uint64_t pc{};
+  };
+  [[nodiscard]] bool is_new(const diag::Diagnosis& found) noexcept;
+
+  static constexpr std::size_t kMaxReports = 12;
+
+  Vm& vm_;
+  std::array<diag::RamRange, 3> ram_{};
+  std::size_t ram_count_{};
+  std::array<diag::DeviceRange, 5> devices_{};
+  std::size_t device_count_{};
+  std::array<diag::Range, 3> loaded_{};
+  std::size_t loaded_count_{};
+  std::array<diag::Range, 2> hypervisor_{};
+  std::array<std::uint64_t, 8> mpidrs_{};
+  diag::DeviceTreeFacts tree_{};
+  diag::VmConfiguration configuration_{};
+  std::array<Seen, kMaxReports> seen_{};
+  std::size_t seen_count_{};
+  bool cut_off_{};
+};
+
+// One line for a start-up that failed before there was a VM, by the rules.
+void explain_start_up_error(std::string_view vm_name, const Error& error, unsigned ipa_bits) noexcept;
+
+// The hypervisor's own crash. No lock is taken.
+void explain_crash(const diag::trigger::HypervisorCrash& crash) noexcept;
+
+}  // namespace arm_vcpu::hv

@@ -112,7 +112,7 @@ Record SampleCpu::next() {
       ready_.back().hpfar = Hpfar{}.with<Hpfar::FIPA>(access.ipa >> 12).raw;
       ready_.back().data = access.write ? random() & 0xFF : 0;
     } else if (dice < 65) {
-      exit(kText + random() % 0x20'0000 * 4, esr(Ec::unknown, 0), handling);
+      exit(kText + (random() & random() & random() & 0x1F'FFFF) * 4, esr(Ec::unknown, 0), handling);  // some often, most seldom
       ready_.back().kind = Kind::exit_irq;
       ready_.back().data = guest_machine::kVirtualTimerIntid;
       add_event(Kind::irq_injected, guest_machine::kVirtualTimerIntid, 0, 0);

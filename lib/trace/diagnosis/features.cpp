@@ -185,8 +185,8 @@ Visibility visibility_of(const Feature& feature, const Capabilities* capabilitie
     const auto hardware = hardware_value(feature.id, capabilities->id);
     if (!hardware) return Visibility::unknown;
     const std::uint64_t value = bits::extract(sanitise(feature.id, *hardware), row.hi, row.lo);
-    const bool is_signed = feature.field == "FP" || feature.field == "AdvSIMD";
-    const bool absent = is_signed ? value == 0xF : value == 0;
+    // FP is signed: 0 is present, 0b1111 is not.
+    const bool absent = feature.field == "FP" ? value == 0xF : value == 0;
     return absent ? Visibility::hidden : Visibility::advertised;
   }
   return Visibility::hidden;  // what the policy does not show reads as 0

@@ -22,18 +22,19 @@ std::string call(std::uint64_t id) {
   return std::string{out.view()};
 }
 
+void expect_explained(PsciFunction function, const char* name, bool smc32, unsigned arguments) {
+  EXPECT_FALSE(purpose_of(function).empty()) << name;
+  for (unsigned i = 0; i < arguments; ++i) EXPECT_FALSE(argument_of(function, i).meaning.empty()) << name;
+  EXPECT_TRUE(argument_of(function, arguments).name.empty()) << name;
+  const std::string text = call(psci_id(function, !smc32).raw);
+  EXPECT_THAT(text, HasSubstr(name));
+  EXPECT_THAT(text, Not(HasSubstr("!")));
+}
+
 // psci.def and psci_meaning.def tell of the same functions and arguments.
 TEST(Calls, EveryPsciFunctionIsExplained) {
-#define VCPU_PSCI(name, number, smc32, smc64, major, minor, arguments)                 \
-  {                                                                                    \
-    EXPECT_FALSE(purpose_of(PsciFunction::name).empty()) << #name;                     \
-    for (unsigned i = 0; i < (arguments); ++i) {                                       \
-      EXPECT_FALSE(argument_of(PsciFunction::name, i).meaning.empty()) << #name;       \
-    }                                                                                  \
-    EXPECT_TRUE(argument_of(PsciFunction::name, arguments).name.empty()) << #name;     \
-    EXPECT_THAT(call(psci_id(PsciFunction::name, !(smc32)).raw), HasSubstr(#name));    \
-    EXPECT_THAT(call(psci_id(PsciFunction::name, !(smc32)).raw), Not(HasSubstr("!"))); \
-  }
+#define VCPU_PSCI(name, number, smc32, smc64, major, minor, arguments) \
+  expect_explained(PsciFunction::name, #name, smc32, arguments);
 #include "arm_vcpu/arch/psci.def"
 #undef VCPU_PSCI
 }

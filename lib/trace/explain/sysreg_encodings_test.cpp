@@ -38,22 +38,18 @@ TEST(Encodings, TableIsSortedAndNamesAreUnique) {
   EXPECT_GT(names.size(), 1400U);
 }
 
+void expect_name(SysRegId id, std::string_view name) {
+  const Encoding* read = find_encoding(id, true);
+  const Encoding* write = find_encoding(id, false);
+  ASSERT_NE(read, nullptr) << name;
+  EXPECT_TRUE(read->name == name || write->name == name) << name << " is " << read->name;
+}
+
 // The library's own names and LLVM's are the same, for every encoding that the library names.
 TEST(Encodings, AgreeWithTheLibrarysNames) {
-#define VCPU_SYSREG(name, op0, op1, crn, crm, op2)                                             \
-  {                                                                                            \
-    const SysRegId id{op0, op1, crn, crm, op2};                                                \
-    const Encoding* read = find_encoding(id, true);                                            \
-    const Encoding* write = find_encoding(id, false);                                          \
-    ASSERT_NE(read, nullptr) << #name;                                                         \
-    EXPECT_TRUE(read->name == #name || write->name == #name) << #name << " is " << read->name; \
-  }
-#define VCPU_SYSINSN(mnemonic, operand, op0, op1, crn, crm, op2)                   \
-  {                                                                                \
-    const Encoding* row = find_encoding(SysRegId{op0, op1, crn, crm, op2}, false); \
-    ASSERT_NE(row, nullptr) << #mnemonic " " #operand;                             \
-    EXPECT_EQ(row->name, #mnemonic " " #operand);                                  \
-  }
+#define VCPU_SYSREG(name, op0, op1, crn, crm, op2) expect_name(SysRegId{op0, op1, crn, crm, op2}, #name);
+#define VCPU_SYSINSN(mnemonic, operand, op0, op1, crn, crm, op2) \
+  expect_name(SysRegId{op0, op1, crn, crm, op2}, #mnemonic " " #operand);
 #include "arm_vcpu/arch/sysreg_names.def"
 #undef VCPU_SYSREG
 #undef VCPU_SYSINSN

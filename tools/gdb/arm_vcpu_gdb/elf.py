@@ -6,7 +6,8 @@ import struct
 from pathlib import Path
 
 STT_NOTYPE, STT_OBJECT, STT_FUNC = 0, 1, 2
-SHT_SYMTAB, SHT_NOTE = 2, 7
+SHT_SYMTAB, SHT_NOTE, SHT_NOBITS = 2, 7, 8
+SHF_ALLOC = 2
 
 
 class Elf:
@@ -71,7 +72,7 @@ class Elf:
 
     def bytes_at(self, address: int, count: int) -> bytes:
         for section in self.sections:
-            if section[1] == 1 and section[2] & 2 and section[3] <= address < section[3] + section[5]:
+            if section[1] != SHT_NOBITS and section[2] & SHF_ALLOC and section[3] <= address < section[3] + section[5]:
                 start = section[4] + address - section[3]
                 return self.data[start:start + count]
         raise KeyError(hex(address))

@@ -234,7 +234,7 @@ def hypervisor_symbol(address: int) -> str:
 def demangle(name: str) -> str:
     if not name.startswith("_Z"):
         return name
-    return gdb.execute(f"demangle -l gnu-v3 -- {name}", to_string=True).strip()
+    return gdb.execute(f"demangle -l c++ -- {name}", to_string=True).strip()
 
 
 # Accessors of the standard library's types, which have no printers in a freestanding program.
@@ -249,6 +249,13 @@ def optional(v: gdb.Value) -> gdb.Value | None:
 
 def array(v: gdb.Value) -> gdb.Value:
     return v["_M_elems"]
+
+
+def elements(v: gdb.Value) -> list[gdb.Value]:
+    """All of a std::array, fetched at once."""
+    items = v["_M_elems"]
+    items.fetch_lazy()
+    return [items[n] for n in range(items.type.strip_typedefs().range()[1] + 1)]
 
 
 def atomic(v: gdb.Value) -> gdb.Value:

@@ -32,8 +32,7 @@ def scalar(v: gdb.Value) -> str:
         number = int(v)
         return str(number) if -10 < number < 10 else hex(number)
     if kind.code == gdb.TYPE_CODE_STRUCT and "_M_elems" in [f.name for f in kind.fields()]:
-        elements = machine.array(v)
-        return "{" + ", ".join(scalar(elements[n]) for n in range(elements.type.range()[1] + 1)) + "}"
+        return "{" + ", ".join(scalar(element) for element in machine.elements(v)) + "}"
     if kind.code == gdb.TYPE_CODE_STRUCT and kind.name == "arm_vcpu::Esr":
         return f"{int(v['raw']):#x}"
     return str(v)

@@ -131,14 +131,15 @@ def fields(register: str, raw: int) -> list[tuple[FieldRow, int]]:
 
 
 def brief(register: str, raw: int) -> str:
-    """Flags that are 1 by name; other fields that are not 0 as NAME=value."""
+    """Flags that are 1 by name; other fields that are not 0 as NAME=value, with what the value means."""
     words = []
     for row, value in fields(register, raw):
         if row.hi == row.lo and row.kind == "flag":
             words += [row.name] if value else []
-        elif value or row.values:
+        elif value:
             text = row.values.get(value)
-            words.append(f"{row.name}={value:#x}" + (f" ({text})" if text else ""))
+            shown = value << row.lo if row.kind == "address" else value
+            words.append(f"{row.name}={shown:#x}" + (f" ({text})" if text else ""))
     return " ".join(words) or "no field set"
 
 

@@ -72,7 +72,7 @@ class HypervisorUnwinder(Unwinder):
             if not machine.image.contains(pc) or int(pending.read_register("cpsr")) >> 2 & 3 != 2:
                 return None
             return self._unwind(pending, pc)
-        except (gdb.MemoryError, ValueError, KeyError):
+        except (gdb.error, ValueError, KeyError):
             return None
 
     def _unwind(self, pending, pc: int):
@@ -92,7 +92,7 @@ class HypervisorUnwinder(Unwinder):
             base = fp - prologue.frame_offset
             cfa = base + prologue.size
             saved = prologue.saved
-        return self._caller(pending, pc - offset, cfa, {register: base + at for register, at in saved.items()}, lr)
+        return self._caller(pending, pc - offset, cfa, {register: base + at for register, at in saved.items()}, fp, lr)
 
     def _prologue(self, start: int, pc: int) -> Prologue:
         end = min(pc, start + 4 * LONGEST_PROLOGUE)
@@ -106,9 +106,9 @@ class HypervisorUnwinder(Unwinder):
         if fp != sp:
             return None  # SP is the vCPU's context: nothing has been switched to the host's stack yet
         saved = {29: fp, 30: fp + 8} | {19 + n: fp + 16 + 8 * n for n in range(10)}
-        return self._caller(pending, machine.image.base, fp + ENTER_GUEST_FRAME, saved, 0)
+        return self._caller(pending, machine.image.base, fp + ENTER_GUEST_FRAME, saved, fp, 0)
 
-    def _caller(self, pending, start: int, cfa: int, saved: dict[int, int], lr: int):
+    def _caller(self, pending, start: int, cfa: int, saved: dict[int, int], fp: int, lr: int):
         info = pending.create_unwind_info(FrameId(gdb.Value(cfa), gdb.Value(start)))
         word = gdb.lookup_type("unsigned long")
         inferior = gdb.selected_inferior()
@@ -116,12 +116,12 @@ class HypervisorUnwinder(Unwinder):
         def load(at: int) -> int:
             return struct.unpack("<Q", inferior.read_memory(at, 8).tobytes())[0]
 
-        address = strip_pac(load(saved[30]) if 30 in saved else lr)
-        if address == 0:
-            return None
+        # The boot code enters C++ with x29 0: there is no caller. gdb ends at PC 0 without a word.
+        address = strip_pac(load(saved[30]) if 30 in saved else lr) if fp or 29 in saved else 0
         for n in range(19, 30):
             value = gdb.Value(load(saved[n])).cast(word) if n in saved else pending.read_register(f"x{n}")
             info.add_saved_register(f"x{n}", value)
+        info.add_saved_register("x30", gdb.Value(address).cast(word))  # as the call left it
         info.add_saved_register("pc", gdb.Value(address).cast(word))
         info.add_saved_register("sp", gdb.Value(cfa).cast(word))
         info.add_saved_register("cpsr", pending.read_register("cpsr"))

@@ -283,11 +283,8 @@ def interrupts(vcpu: Vcpu) -> list[tuple[int, str, bool]]:
     if vgic is None:
         return []
     found = []
-    private = machine.array(machine.array(vcpu.vm.value["vgic_cpus_"])[vcpu.index]["irqs"])
-    spis = machine.array(vcpu.vm.value["vgic_spis_"])
-    everything = [(n, private[n]) for n in range(32)]
-    everything += [(32 + n, spis[n]) for n in range(spis.type.range()[1] + 1)]
-    for intid, irq in everything:
+    private = machine.elements(machine.array(vcpu.vm.value["vgic_cpus_"])[vcpu.index]["irqs"])
+    for intid, irq in enumerate(private + machine.elements(vcpu.vm.value["vgic_spis_"])):
         if intid >= 32 and int(irq["target"]) != vcpu.index and int(irq["holder"]) != vcpu.index:
             continue
         words = []

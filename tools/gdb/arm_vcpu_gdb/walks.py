@@ -229,7 +229,7 @@ def frames(pc: int, fp: int, lr: int, leaf: bool, read: Callable[[int], int], va
     """Return addresses from the frame records at x29, as (address, fp). Ends where a record cannot be read, is not
     above the last one, or is null; a text says which."""
     yield pc, fp
-    if leaf and strip_pac(lr, va_bits) != pc:
+    if leaf and strip_pac(lr, va_bits) not in (0, pc):
         yield strip_pac(lr, va_bits), fp
     for _ in range(limit):
         if fp == 0:

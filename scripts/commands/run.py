@@ -4,6 +4,7 @@ import argparse
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from contextlib import contextmanager
@@ -115,9 +116,21 @@ def _boot(options: argparse.Namespace, words: list[str]) -> int:
     return _verdict(options, relay, status)
 
 
+def _symbols_of_crash(relay: console.Relay) -> None:
+    """The hypervisor prints addresses; here are its symbols."""
+    if not relay.crash_addresses or not paths.HYPERVISOR_ELF.exists():
+        return
+    done = subprocess.run(["aarch64-linux-gnu-addr2line", "-f", "-C", "-p", "-e", str(paths.HYPERVISOR_ELF),
+                           *relay.crash_addresses], capture_output=True, text=True, check=False)
+    ui.say("the hypervisor's backtrace with symbols:")
+    for address, line in zip(relay.crash_addresses, done.stdout.splitlines()):
+        ui.say(f"  image+{address}  {line.replace(str(paths.ROOT) + '/', '')}")
+
+
 def _verdict(options: argparse.Namespace, relay: console.Relay, status: int | None) -> int:
     if relay.verdict == "ok":
         return 0
+    _symbols_of_crash(relay)
     if relay.verdict is not None:
         raise ui.Failure(relay.verdict, 1)
     last = relay.error_tail.decode(errors="replace").strip().splitlines()[-1:]

@@ -18,6 +18,10 @@ SILENCE_SECONDS = 5.0
 POWER_OFF_SECONDS = 10.0  # from the verdict to the end of QEMU
 
 VERDICT = re.compile(rb"\[hv\] verdict: (ok|failed.*)")
+# Addresses in the report of the hypervisor's own crash.
+PANIC = re.compile(rb"^\[hv\] panic: ")
+CODE = re.compile(rb"image\+(0x[0-9a-f]+)")
+MOST_CODE = 64
 # Where a Linux guest no longer drops input: init was started, or something asks for it.
 LISTENS = re.compile(rb"(?:^|[ \]])Run \S+ as init process|login: ?$|[#$>] (?:\x1b\[6n)?$")
 # Our initramfs: it announces the shell, and then the shell asks.
@@ -94,6 +98,8 @@ class Relay:
         self.verdict: str | None = None
         self.anything_seen = False
         self.error_tail = b""
+        self.panicked = False
+        self.crash_addresses: list[str] = []  # offsets in the hypervisor's ELF, in the order of the report
         os.set_blocking(to_qemu, False)
 
     def run(self) -> None:
@@ -129,12 +135,21 @@ class Relay:
         *lines, rest = (self._line + data).split(b"\n")
         for line in lines:
             self._gate.saw(line)
+            self._note_crash(line)
             found = VERDICT.match(line.strip(b"\r"))
             if found:
                 self.verdict = found.group(1).decode(errors="replace")
                 self._last_call = time.monotonic() + POWER_OFF_SECONDS
         self._line = rest[:LINE_LIMIT]
         self._gate.saw(self._line)
+
+    def _note_crash(self, line: bytes) -> None:
+        self.panicked = self.panicked or PANIC.match(line) is not None
+        if not self.panicked or b"verdict:" in line:
+            return
+        for found in CODE.findall(line):
+            if len(self.crash_addresses) < MOST_CODE:
+                self.crash_addresses.append(found.decode())
 
     def _error_output(self) -> None:
         data = os.read(self._errors, 65536)

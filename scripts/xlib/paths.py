@@ -13,4 +13,5 @@ GUEST_KERNEL = CACHE / "guest" / "Image"
 GUEST_INITRAMFS = CACHE / "guest" / "initramfs.cpio.gz"
 GUEST_BUSYBOX = CACHE / "guest" / "busybox"
 
+HYPERVISOR_ELF = BUILD / "el2" / "hypervisor" / "arm-vcpu.elf"
 HYPERVISOR_IMAGE = BUILD / "el2" / "hypervisor" / "arm-vcpu.img"

@@ -5,7 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
-#include <unordered_map>
+#include <vector>
 
 namespace arm_vcpu::scope {
 
@@ -38,20 +38,60 @@ class DirectCache {
   std::unique_ptr<std::array<Slot, kSlots>> slots_ = std::make_unique<std::array<Slot, kSlots>>();
 };
 
-// Keeps all, with a direct-mapped front that finds a recent key in a few instructions.
+// Keeps all. Open addressing; values stay where they are.
 template <class Value>
-class FrontedMap {
+class FlatMap {
  public:
-  using Map = std::unordered_map<std::uint64_t, Value>;
-
   Value& operator[](std::uint64_t key) {
-    return *front_.get(key, [&](Value*& value) { value = &map_[key]; });  // addresses of a node stay
+    for (std::size_t at = mix(key);; ++at) {
+      Slot& slot = slots_[at & (slots_.size() - 1)];
+      if (slot.number == 0) return add(key);
+      if (slot.key == key) return value(slot.number - 1);
+    }
   }
-  [[nodiscard]] const Map& all() const noexcept { return map_; }
+  // Asks for what operator[] of a later record will read first.
+  void prefetch(std::uint64_t key) const noexcept { __builtin_prefetch(&slots_[mix(key) & (slots_.size() - 1)]); }
+
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+
+  // Calls visit(key, value) for all, in no order.
+  template <class Visit>
+  void for_each(Visit&& visit) const {
+    for (const Slot& slot : slots_) {
+      if (slot.number != 0) visit(slot.key, (*blocks_[(slot.number - 1) / kBlock])[(slot.number - 1) % kBlock]);
+    }
+  }
 
  private:
-  Map map_;
-  DirectCache<Value*, 4096> front_;
+  struct Slot {
+    std::uint64_t key{};
+    std::uint64_t number{};  // of the value, from 1; 0: free
+  };
+  static constexpr std::size_t kBlock = 256;
+
+  Value& value(std::uint64_t number) noexcept { return (*blocks_[number / kBlock])[number % kBlock]; }
+
+  Value& add(std::uint64_t key) {
+    if ((size_ + 1) * 2 > slots_.size()) {
+      std::vector<Slot> old(slots_.size() * 2);
+      old.swap(slots_);
+      for (const Slot& slot : old) {
+        if (slot.number != 0) place(slot);
+      }
+    }
+    if (size_ % kBlock == 0) blocks_.push_back(std::make_unique<std::array<Value, kBlock>>());
+    place({key, ++size_});
+    return value(size_ - 1);
+  }
+  void place(const Slot& slot) noexcept {
+    std::size_t at = mix(slot.key);
+    while (slots_[at & (slots_.size() - 1)].number != 0) ++at;
+    slots_[at & (slots_.size() - 1)] = slot;
+  }
+
+  std::vector<Slot> slots_ = std::vector<Slot>(1024);
+  std::vector<std::unique_ptr<std::array<Value, kBlock>>> blocks_;
+  std::size_t size_{};
 };
 
 }  // namespace arm_vcpu::scope

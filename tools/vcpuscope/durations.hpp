@@ -6,7 +6,7 @@
 #include <bit>
 #include <cmath>
 #include <cstdint>
-#include <memory>
+#include <vector>
 
 namespace arm_vcpu::scope {
 
@@ -18,13 +18,13 @@ class Durations {
     least_ = std::min(least_, ticks);
     greatest_ = std::max(greatest_, ticks);
     sum_ += ticks;
-    if (histogram_) {
-      ++(*histogram_)[bucket(ticks)];
-    } else if (count_ < few_.size()) {
+    if (count_ < few_.size()) {
       few_[count_] = ticks;
     } else {
-      spill();
-      ++(*histogram_)[bucket(ticks)];
+      if (count_ == few_.size()) {
+        for (const std::uint32_t kept : few_) count(kept);
+      }
+      count(ticks);
     }
     ++count_;
   }
@@ -38,14 +38,14 @@ class Durations {
   [[nodiscard]] std::uint32_t quantile(double share) const {
     const auto rank = static_cast<std::uint64_t>(std::ceil(share * static_cast<double>(count_)));
     if (count_ == 0) return 0;
-    if (!histogram_) {
+    if (histogram_.empty()) {
       auto sorted = few_;
       std::sort(sorted.begin(), sorted.begin() + static_cast<std::ptrdiff_t>(count_));
       return sorted[rank == 0 ? 0 : rank - 1];
     }
     std::uint64_t seen = 0;
-    for (std::size_t i = 0; i < kBuckets; ++i) {
-      seen += (*histogram_)[i];
+    for (std::size_t i = 0; i < histogram_.size(); ++i) {
+      seen += histogram_[i];
       if (seen >= rank && seen != 0) return std::clamp(middle(i), least_, greatest_);
     }
     return greatest_;
@@ -54,19 +54,17 @@ class Durations {
   // Calls visit(lowest ticks of a bucket, count) for each bucket that holds something.
   template <class Visit>
   void for_each(Visit&& visit) const {
-    if (!histogram_) {
+    if (histogram_.empty()) {
       for (std::size_t i = 0; i < count_; ++i) visit(few_[i], 1U);
       return;
     }
-    for (std::size_t i = 0; i < kBuckets; ++i) {
-      if ((*histogram_)[i] != 0) visit(lowest(i), (*histogram_)[i]);
+    for (std::size_t i = 0; i < histogram_.size(); ++i) {
+      if (histogram_[i] != 0) visit(lowest(i), histogram_[i]);
     }
   }
 
  private:
-  static constexpr std::size_t kBuckets = 128 + 25 * 64;  // 64 to an octave, from 2^7 to 2^32
-  using Histogram = std::array<std::uint32_t, kBuckets>;
-
+  // 128 buckets of one value, then 64 to an octave.
   static constexpr std::size_t bucket(std::uint32_t ticks) noexcept {
     if (ticks < 128) return ticks;
     const unsigned shift = 25 - static_cast<unsigned>(std::countl_zero(ticks));
@@ -80,17 +78,20 @@ class Durations {
     return index < 128 ? lowest(index) : lowest(index) + ((1U << (index / 64 - 1)) - 1) / 2;
   }
 
-  void spill() {
-    histogram_ = std::make_unique<Histogram>();
-    for (const std::uint32_t ticks : few_) ++(*histogram_)[bucket(ticks)];
+  void count(std::uint32_t ticks) {
+    const std::size_t index = bucket(ticks);
+    if (index >= histogram_.size()) [[unlikely]] {
+      histogram_.resize((index | 63) + 1);  // most things are short, and there may be many things
+    }
+    ++histogram_[index];
   }
 
   std::uint64_t count_{};
   std::uint64_t sum_{};
   std::uint32_t least_{~0U};
   std::uint32_t greatest_{};
-  std::array<std::uint32_t, 12> few_{};
-  std::unique_ptr<Histogram> histogram_;
+  std::array<std::uint32_t, 10> few_{};
+  std::vector<std::uint32_t> histogram_;
 };
 
 }  // namespace arm_vcpu::scope

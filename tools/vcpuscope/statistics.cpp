@@ -20,6 +20,7 @@ using nlohmann::json;
 constexpr std::uint64_t target_key(Target target, std::uint64_t value) {
   return static_cast<std::uint64_t>(target) << 56 | value;
 }
+constexpr std::size_t kAhead = 12;  // records
 constexpr Target target_of(std::uint64_t key) { return static_cast<Target>(key >> 56); }
 
 void sort_rows(std::vector<Statistics::Row>& rows) {
@@ -35,8 +36,11 @@ Statistics::Statistics(const TraceFile& file, const SelectionOptions& options) :
   Progress progress{"counting", file.records()};
   for (const CpuTrace& cpu : file.cpus()) {
     for (const auto& run : cpu.runs) {
-      for (const Record& record : run) {
+      for (std::size_t i = 0; i < run.size(); ++i) {
+        const Record& record = run[i];
         progress.advance();
+        // PCs are many and all over memory.
+        if (i + kAhead < run.size()) pcs_.prefetch(run[i + kAhead].pc);
         if (selection.all() || selection.takes(record, describer_.syndromes())) add(record);
       }
     }
@@ -117,19 +121,19 @@ std::vector<Statistics::Row> Statistics::events() const {
 
 std::vector<Statistics::Row> Statistics::targets(Target target) {
   std::vector<Row> rows;
-  for (const auto& [key, thing] : targets_.all()) {
-    if (target_of(key) != target) continue;
+  targets_.for_each([&](std::uint64_t key, const Thing& thing) {
+    if (target_of(key) != target) return;
     std::string note = target == Target::device ? fmt::format("{:#010x}", key & ~(std::uint64_t{0xFF} << 56)) : "";
     rows.push_back({describer_.target(*thing.example), std::move(note), &thing, key});
-  }
+  });
   sort_rows(rows);
   return rows;
 }
 
 std::vector<Statistics::Row> Statistics::pcs(const Symbols& symbols, std::size_t most) const {
   std::vector<Row> rows;
-  rows.reserve(pcs_.all().size());
-  for (const auto& [pc, thing] : pcs_.all()) rows.push_back({{}, {}, &thing, pc});
+  rows.reserve(pcs_.size());
+  pcs_.for_each([&](std::uint64_t pc, const Thing& thing) { rows.push_back({{}, {}, &thing, pc}); });
   sort_rows(rows);
   rows.resize(std::min(most, rows.size()));
   for (Row& row : rows) {
@@ -141,11 +145,11 @@ std::vector<Statistics::Row> Statistics::pcs(const Symbols& symbols, std::size_t
 
 std::vector<Statistics::VcpuRow> Statistics::vcpus() const {
   std::vector<VcpuRow> rows;
-  for (const auto& [key, counts] : vcpus_.all()) {
+  vcpus_.for_each([&](std::uint64_t key, const Vcpu& counts) {
     const auto vm = static_cast<unsigned>(key >> 8);
     const auto vcpu = static_cast<unsigned>(key & 0xFF);
     rows.push_back({fmt::format("{}.{}", file_.vm_name(vm), vcpu), counts, vm, vcpu});
-  }
+  });
   std::sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) {
     return std::pair{a.vm, a.vcpu} < std::pair{b.vm, b.vcpu};
   });

@@ -42,7 +42,7 @@ class Statistics {
   [[nodiscard]] const TraceFile& file() const noexcept { return file_; }
   [[nodiscard]] std::uint64_t records() const noexcept { return records_; }
   [[nodiscard]] std::uint64_t exits() const noexcept { return exits_; }
-  [[nodiscard]] std::size_t pc_count() const noexcept { return pcs_.all().size(); }
+  [[nodiscard]] std::size_t pc_count() const noexcept { return pcs_.size(); }
   [[nodiscard]] std::uint64_t ticks() const noexcept { return ticks_; }  // of all exits, waits left out
   [[nodiscard]] double seconds() const noexcept;                         // first record to last
 
@@ -79,9 +79,9 @@ class Statistics {
   std::uint64_t ticks_{};
   std::array<std::uint64_t, 5> outcomes_{};
   std::vector<Thing> reasons_ = std::vector<Thing>(256);
-  FrontedMap<Thing> pcs_;
-  FrontedMap<Thing> targets_;
-  FrontedMap<Vcpu> vcpus_;
+  FlatMap<Thing> pcs_;
+  FlatMap<Thing> targets_;
+  FlatMap<Vcpu> vcpus_;
 };
 
 }  // namespace arm_vcpu::scope

@@ -9,7 +9,9 @@ TEST(Catalogue, HasEveryCodeOnceInOrder) {
   unsigned expected = 1;
   for (const CodeInfo& info : catalogue()) {
     const auto number = static_cast<unsigned>(info.code);
-    if (number != 9999) EXPECT_EQ(number, expected++);
+    if (number != 9999) {
+      EXPECT_EQ(number, expected++);
+    }
     EXPECT_FALSE(info.title.empty() || info.symptom.empty() || info.cause.empty() || info.advice.empty() ||
                  info.where.empty())
         << info.name;

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "arm_vcpu/arch/sysreg_id.hpp"
 #include "arm_vcpu/trace/diagnosis.hpp"
 
 namespace arm_vcpu::diag {

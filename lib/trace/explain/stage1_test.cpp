@@ -237,9 +237,9 @@ TEST_P(Stage1, AddressSizeFaults) {
 }
 
 INSTANTIATE_TEST_SUITE_P(AllGranules, Stage1, testing::Combine(testing::Range<std::size_t>(0, 13), testing::Bool()),
-                         [](const auto& info) {
-                           return std::string{granules()[std::get<0>(info.param)].name} +
-                                  (std::get<1>(info.param) ? "Upper" : "Lower");
+                         [](const auto& param_info) {
+                           return std::string{granules()[std::get<0>(param_info.param)].name} +
+                                  (std::get<1>(param_info.param) ? "Upper" : "Lower");
                          });
 
 const Granule& k4() {

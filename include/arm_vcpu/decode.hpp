@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What an exit means, from the latched frame alone: no system register is read, nothing is logged, no state is kept. The
-// hypervisor, the tools and the tests call the same functions.
+// What an exit means, from the latched frame alone: no system register is read, nothing is logged, no state is kept.
+// The hypervisor, the tools and the tests call the same functions.
 #pragma once
 
 #include <cstdint>
@@ -11,9 +11,9 @@
 
 namespace arm_vcpu {
 
-// A data abort from a lower Exception level at `ipa`. MmioRead or MmioWrite when the syndrome describes the access (ISV);
-// NestedPageFault when it does not; FailEntry for faults that no access of the guest explains (TLB conflict, parity,
-// reserved codes).
+// A data abort from a lower Exception level at `ipa`. MmioRead or MmioWrite when the syndrome describes the access
+// (ISV); NestedPageFault when it does not; FailEntry for faults that no access of the guest explains (TLB conflict,
+// parity, reserved codes).
 [[nodiscard]] AxVCpuExitReason decode_data_abort(const ExitFrame& exit, std::uint64_t ipa) noexcept;
 
 // An instruction abort from a lower Exception level at `ipa`: NestedPageFault or FailEntry, as above.

@@ -15,8 +15,12 @@ namespace arm_vcpu {
 // Width of one access to memory. The value is the base-2 logarithm of the bytes, as in ESR_EL2.ISS.SAS.
 enum class AccessWidth : std::uint8_t { byte, halfword, word, doubleword };
 
-[[nodiscard]] constexpr unsigned bytes_of(AccessWidth width) noexcept { return 1U << static_cast<unsigned>(width); }
-[[nodiscard]] constexpr unsigned bits_of(AccessWidth width) noexcept { return 8 * bytes_of(width); }
+[[nodiscard]] constexpr unsigned bytes_of(AccessWidth width) noexcept {
+  return 1U << static_cast<unsigned>(width);
+}
+[[nodiscard]] constexpr unsigned bits_of(AccessWidth width) noexcept {
+  return 8 * bytes_of(width);
+}
 
 // Cuts `value` to the width of the access.
 [[nodiscard]] constexpr std::uint64_t truncate(std::uint64_t value, AccessWidth width) noexcept {
@@ -32,17 +36,17 @@ struct AxVCpuExitReason {
   // HVC outside the PSCI and SMCCC ranges the vCPU answers. The PC is already past the HVC; answer with
   // set_return_value().
   struct Hypercall {
-    std::uint64_t nr{};                    // x0
-    std::array<std::uint64_t, 6> args{};   // x1 to x6
-    std::uint16_t imm{};                   // the HVC's immediate
+    std::uint64_t nr{};                   // x0
+    std::array<std::uint64_t, 6> args{};  // x1 to x6
+    std::uint16_t imm{};                  // the HVC's immediate
   };
 
   struct MmioRead {
     std::uint64_t addr{};  // intermediate physical address
     AccessWidth width{};
-    std::uint8_t reg{};        // destination, 31 for XZR
-    AccessWidth reg_width{};   // word (Wt) or doubleword (Xt)
-    bool signed_ext{};         // the value is sign-extended to reg_width
+    std::uint8_t reg{};       // destination, 31 for XZR
+    AccessWidth reg_width{};  // word (Wt) or doubleword (Xt)
+    bool signed_ext{};        // the value is sign-extended to reg_width
   };
 
   struct MmioWrite {
@@ -104,7 +108,7 @@ struct AxVCpuExitReason {
     bool is_fetch{};
     bool on_table_walk{};  // S1PTW
     bool isv{};
-    std::uint8_t fsc{};    // fault status code
+    std::uint8_t fsc{};  // fault status code
   };
 
   struct FailEntry {

@@ -18,7 +18,8 @@ struct GuestSystemRegisters {
   // Reads the guest's own registers (not the control registers, not the IA key) from this CPU into here. EL2 only.
   void store(bool with_pauth) noexcept;
 
-  // Writes all but the IA key to this CPU. EL2 only. The caller's ISB, or the ERET that enters the guest, makes them take effect.
+  // Writes all but the IA key to this CPU. EL2 only. The caller's ISB, or the ERET that enters the guest, makes them
+  // take effect.
   void restore(bool with_pauth) const noexcept;
 };
 

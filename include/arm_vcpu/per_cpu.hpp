@@ -18,8 +18,8 @@ class Aarch64PerCpu {
   Aarch64PerCpu(const Aarch64PerCpu&) = delete;
   Aarch64PerCpu& operator=(const Aarch64PerCpu&) = delete;
 
-  // Installs the library's vectors on the CPU that calls it. Saves VBAR_EL2, HCR_EL2, CPTR_EL2, MDCR_EL2. Complete (ISB)
-  // on return. Errors: cpu_already_enabled, and those of check_hardware_support().
+  // Installs the library's vectors on the CPU that calls it. Saves VBAR_EL2, HCR_EL2, CPTR_EL2, MDCR_EL2. Complete
+  // (ISB) on return. Errors: cpu_already_enabled, and those of check_hardware_support().
   [[nodiscard]] Result<> hardware_enable() noexcept;
 
   // Puts back what hardware_enable() saved. Errors: cpu_not_enabled; already_bound while a vCPU is bound here.

@@ -26,7 +26,8 @@ struct Error {
 template <class T = void>
 using Result = std::expected<T, Error>;
 
-[[nodiscard]] constexpr std::unexpected<Error> fail(Errc code, std::uint64_t asked = 0, std::uint64_t has = 0) noexcept {
+[[nodiscard]] constexpr std::unexpected<Error> fail(Errc code, std::uint64_t asked = 0,
+                                                    std::uint64_t has = 0) noexcept {
   return std::unexpected(Error{code, asked, has});
 }
 

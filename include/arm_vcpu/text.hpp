@@ -38,9 +38,15 @@ struct TextArg {
   std::string_view text{};
 };
 
-constexpr TextArg text_arg(std::string_view text) noexcept { return {TextArg::Kind::text, 0, text}; }
-constexpr TextArg text_arg(const char* text) noexcept { return {TextArg::Kind::text, 0, text}; }
-constexpr TextArg text_arg(bool value) noexcept { return {TextArg::Kind::boolean, value, {}}; }
+constexpr TextArg text_arg(std::string_view text) noexcept {
+  return {TextArg::Kind::text, 0, text};
+}
+constexpr TextArg text_arg(const char* text) noexcept {
+  return {TextArg::Kind::text, 0, text};
+}
+constexpr TextArg text_arg(bool value) noexcept {
+  return {TextArg::Kind::boolean, value, {}};
+}
 constexpr TextArg text_arg(char value) noexcept {
   return {TextArg::Kind::character, static_cast<std::uint64_t>(value), {}};
 }

@@ -38,10 +38,10 @@ struct Aarch64VCpuSetupConfig {
   bool passthrough_interrupt{};  // the guest owns the physical GIC: HCR_EL2.IMO and FMO stay 0
   bool passthrough_timer{};      // the guest owns the physical timer too: CNTP_* accesses are not trapped
   std::uint64_t cntvoff_el2{};   // ticks: CNTVCT_EL0 == CNTPCT_EL0 - cntvoff_el2; the same for all vCPUs of a VM
-  unsigned ipa_bits{};           // of the stage 2 it will run in; 0: not known yet. Caps what the guest reads as PARange
-  unsigned vm_id{};              // names the VM in trace records
-  unsigned index{};              // this vCPU's place in the VM and in `power`
-  PowerDomain* power{};          // the VM's PSCI state; null: CPU_ON and CPU_OFF are the caller's
+  unsigned ipa_bits{};   // of the stage 2 it will run in; 0: not known yet. Caps what the guest reads as PARange
+  unsigned vm_id{};      // names the VM in trace records
+  unsigned index{};      // this vCPU's place in the VM and in `power`
+  PowerDomain* power{};  // the VM's PSCI state; null: CPU_ON and CPU_OFF are the caller's
   VirtualInterrupts* interrupts{};  // null: inject_interrupt() writes a list register of the CPU that it is bound to
   PsciConfig psci{};
 };
@@ -61,9 +61,9 @@ struct alignas(16) FpSimdState {
 
 // What the world switch in lib/el2 works on. While the guest runs, SP_EL2 points here.
 struct alignas(64) VCpuContext : ExitFrame {
-  std::uint64_t host_sp{};               // stack of the caller of run()
-  std::uint64_t swap_ia_key{};           // not 0: EL2 has a pointer authentication key of its own
-  std::uint64_t guest_ia_key[2]{};       // low, high
+  std::uint64_t host_sp{};          // stack of the caller of run()
+  std::uint64_t swap_ia_key{};      // not 0: EL2 has a pointer authentication key of its own
+  std::uint64_t guest_ia_key[2]{};  // low, high
   std::uint64_t host_ia_key[2]{};
   trace::Ring* trace{};          // of the CPU that this vCPU is bound to; null: the recorder is off
   trace::Record* open_record{};  // the exit that is being dealt with
@@ -98,8 +98,8 @@ class Aarch64VCpu final : VCpuContext {
   // Errors: unaligned_stage2_root, unsupported_ipa_size, unsupported_granule, already_bound.
   [[nodiscard]] Result<> set_ept_root(Stage2Root root) noexcept;
 
-  // Makes the vCPU's system registers those of this CPU, which `cpu` must describe. Errors: cpu_not_enabled, not_set_up,
-  // no_entry, no_stage2_root, already_bound (also: another vCPU is bound here), fp_state_elsewhere.
+  // Makes the vCPU's system registers those of this CPU, which `cpu` must describe. Errors: cpu_not_enabled,
+  // not_set_up, no_entry, no_stage2_root, already_bound (also: another vCPU is bound here), fp_state_elsewhere.
   [[nodiscard]] Result<> bind(Aarch64PerCpu& cpu) noexcept;
 
   // Saves them back and restores the host's. FP/SIMD stays live on this CPU until another vCPU needs it.
@@ -109,8 +109,8 @@ class Aarch64VCpu final : VCpuContext {
   // Saves this vCPU's live FP/SIMD registers to memory, so that it can move. Call on the CPU that holds them.
   void release_fp(Aarch64PerCpu& cpu) noexcept;
 
-  // Enters the guest; returns at the next exit that the vCPU does not handle itself. An access that was reported and not
-  // completed is executed again. Errors: not_bound.
+  // Enters the guest; returns at the next exit that the vCPU does not handle itself. An access that was reported and
+  // not completed is executed again. Errors: not_bound.
   [[nodiscard]] Result<AxVCpuExitReason> run() noexcept;
 
   // Answers. Each moves the PC past the instruction. Errors: no_access_pending.

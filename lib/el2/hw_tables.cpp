@@ -7,7 +7,9 @@
 
 namespace arm_vcpu::hw {
 
-std::uint64_t read_id_register(SysRegId id) noexcept { return el2::read_id_register(id); }
+std::uint64_t read_id_register(SysRegId id) noexcept {
+  return el2::read_id_register(id);
+}
 
 Result<> pend_in_list_register(std::uint32_t intid) noexcept {
   constexpr std::uint8_t kPriority = 0xA0;

@@ -117,7 +117,9 @@ void pend_serror() noexcept {
   VCPU_WRITE_SYSREG(hcr_el2, Hcr::from(VCPU_READ_SYSREG(hcr_el2)).with<Hcr::VSE>(true).raw);
 }
 
-bool serror_is_pending() noexcept { return Hcr::from(VCPU_READ_SYSREG(hcr_el2)).get<Hcr::VSE>(); }
+bool serror_is_pending() noexcept {
+  return Hcr::from(VCPU_READ_SYSREG(hcr_el2)).get<Hcr::VSE>();
+}
 
 std::optional<std::uint64_t> translate_stage1(std::uint64_t va, bool is_el0, bool is_write) noexcept {
   const std::uint64_t guest_par = VCPU_READ_SYSREG(par_el1);
@@ -146,8 +148,12 @@ void trap_fp(bool trap) noexcept {
   el2::isb();
 }
 
-void save_fp(FpSimdState& state) noexcept { arm_vcpu_save_fp(&state); }
-void load_fp(const FpSimdState& state) noexcept { arm_vcpu_load_fp(&state); }
+void save_fp(FpSimdState& state) noexcept {
+  arm_vcpu_save_fp(&state);
+}
+void load_fp(const FpSimdState& state) noexcept {
+  arm_vcpu_load_fp(&state);
+}
 
 void call_firmware_workaround(std::uint32_t w0, std::uint32_t w1) noexcept {
   register std::uint64_t x0 __asm__("x0") = w0;

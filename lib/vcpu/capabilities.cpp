@@ -10,11 +10,15 @@ auto field(std::uint64_t raw) noexcept {
 }
 
 // ID_AA64MMFR0_EL1.TGran<n>_2: 0 means "as stage 1", 1 not supported, 2 and up supported.
-bool stage2_granule(std::uint8_t stage2, bool stage1) noexcept { return stage2 == 0 ? stage1 : stage2 >= 2; }
+bool stage2_granule(std::uint8_t stage2, bool stage1) noexcept {
+  return stage2 == 0 ? stage1 : stage2 >= 2;
+}
 
 }  // namespace
 
-unsigned Capabilities::pa_bits() const noexcept { return pa_bits_of(field<IdAa64Mmfr0::PARange>(id.id_aa64mmfr0_el1)); }
+unsigned Capabilities::pa_bits() const noexcept {
+  return pa_bits_of(field<IdAa64Mmfr0::PARange>(id.id_aa64mmfr0_el1));
+}
 
 bool Capabilities::stage2_4k() const noexcept {
   // TGran4 is signed: 0b1111 not supported.
@@ -36,7 +40,9 @@ unsigned Capabilities::vmid_bits() const noexcept {
   return field<IdAa64Mmfr1::VMIDBits>(id.id_aa64mmfr1_el1) == 2 ? 16 : 8;
 }
 
-bool Capabilities::vhe() const noexcept { return field<IdAa64Mmfr1::VH>(id.id_aa64mmfr1_el1) != 0; }
+bool Capabilities::vhe() const noexcept {
+  return field<IdAa64Mmfr1::VH>(id.id_aa64mmfr1_el1) != 0;
+}
 
 unsigned Capabilities::gic_version() const noexcept {
   const auto gic = field<IdAa64Pfr0::GIC>(id.id_aa64pfr0_el1);
@@ -51,19 +57,37 @@ unsigned Capabilities::list_registers() const noexcept {
 }
 
 // FP and AdvSIMD are signed: 0b1111 not implemented.
-bool Capabilities::fp() const noexcept { return field<IdAa64Pfr0::FP>(id.id_aa64pfr0_el1) < 8; }
-bool Capabilities::sve() const noexcept { return field<IdAa64Pfr0::SVE>(id.id_aa64pfr0_el1) != 0; }
-bool Capabilities::sme() const noexcept { return field<IdAa64Pfr1::SME>(id.id_aa64pfr1_el1) != 0; }
+bool Capabilities::fp() const noexcept {
+  return field<IdAa64Pfr0::FP>(id.id_aa64pfr0_el1) < 8;
+}
+bool Capabilities::sve() const noexcept {
+  return field<IdAa64Pfr0::SVE>(id.id_aa64pfr0_el1) != 0;
+}
+bool Capabilities::sme() const noexcept {
+  return field<IdAa64Pfr1::SME>(id.id_aa64pfr1_el1) != 0;
+}
 bool Capabilities::pauth() const noexcept {
   return field<IdAa64Isar1::APA>(id.id_aa64isar1_el1) != 0 || field<IdAa64Isar1::API>(id.id_aa64isar1_el1) != 0 ||
          field<IdAa64Isar2::APA3>(id.id_aa64isar2_el1) != 0;
 }
-bool Capabilities::bti() const noexcept { return field<IdAa64Pfr1::BT>(id.id_aa64pfr1_el1) != 0; }
-bool Capabilities::mte() const noexcept { return field<IdAa64Pfr1::MTE>(id.id_aa64pfr1_el1) >= 2; }
-bool Capabilities::pan() const noexcept { return field<IdAa64Mmfr1::PAN>(id.id_aa64mmfr1_el1) != 0; }
-bool Capabilities::ssbs() const noexcept { return field<IdAa64Pfr1::SSBS>(id.id_aa64pfr1_el1) != 0; }
-bool Capabilities::ras() const noexcept { return field<IdAa64Pfr0::RAS>(id.id_aa64pfr0_el1) != 0; }
-bool Capabilities::el0_aarch32() const noexcept { return field<IdAa64Pfr0::EL0>(id.id_aa64pfr0_el1) == 2; }
+bool Capabilities::bti() const noexcept {
+  return field<IdAa64Pfr1::BT>(id.id_aa64pfr1_el1) != 0;
+}
+bool Capabilities::mte() const noexcept {
+  return field<IdAa64Pfr1::MTE>(id.id_aa64pfr1_el1) >= 2;
+}
+bool Capabilities::pan() const noexcept {
+  return field<IdAa64Mmfr1::PAN>(id.id_aa64mmfr1_el1) != 0;
+}
+bool Capabilities::ssbs() const noexcept {
+  return field<IdAa64Pfr1::SSBS>(id.id_aa64pfr1_el1) != 0;
+}
+bool Capabilities::ras() const noexcept {
+  return field<IdAa64Pfr0::RAS>(id.id_aa64pfr0_el1) != 0;
+}
+bool Capabilities::el0_aarch32() const noexcept {
+  return field<IdAa64Pfr0::EL0>(id.id_aa64pfr0_el1) == 2;
+}
 bool Capabilities::pmu() const noexcept {
   const auto version = field<IdAa64Dfr0::PMUVer>(id.id_aa64dfr0_el1);
   return version != 0 && version != 0xF;
@@ -96,6 +120,8 @@ Result<> check_hardware_support(const Capabilities& caps, const Requirements& wa
   return {};
 }
 
-bool has_hardware_support() noexcept { return check_hardware_support(probe(), Requirements{}).has_value(); }
+bool has_hardware_support() noexcept {
+  return check_hardware_support(probe(), Requirements{}).has_value();
+}
 
 }  // namespace arm_vcpu

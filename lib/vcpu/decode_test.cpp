@@ -103,10 +103,10 @@ TEST(HpfarIsValid, NotForPermissionFaults) {
 
 TEST(FaultStatus, EveryCode) {
   std::set<unsigned> known;
-#define VCPU_FSC(value, name, kind_, level_, meaning)                                   \
-  EXPECT_EQ(fault_status(Fsc::name).kind, FaultKind::kind_) << #name;                    \
-  EXPECT_EQ(fault_status(Fsc::name).level.value_or(9), level_) << #name;                 \
-  EXPECT_FALSE(meaning_of(Fsc::name).empty()) << #name;                                  \
+#define VCPU_FSC(value, name, kind_, level_, meaning)                    \
+  EXPECT_EQ(fault_status(Fsc::name).kind, FaultKind::kind_) << #name;    \
+  EXPECT_EQ(fault_status(Fsc::name).level.value_or(9), level_) << #name; \
+  EXPECT_FALSE(meaning_of(Fsc::name).empty()) << #name;                  \
   EXPECT_TRUE(known.insert(value).second) << #name;
 #include "arm_vcpu/arch/fsc.def"
 #undef VCPU_FSC
@@ -118,8 +118,8 @@ TEST(FaultStatus, EveryCode) {
 
 TEST(ExceptionClass, EveryClassHasANameAndTheRestHasNone) {
   std::set<unsigned> known;
-#define VCPU_EC(value, name, meaning)              \
-  EXPECT_EQ(name_of(Ec::name), #name);             \
+#define VCPU_EC(value, name, meaning)                \
+  EXPECT_EQ(name_of(Ec::name), #name);               \
   EXPECT_EQ(static_cast<unsigned>(Ec::name), value); \
   known.insert(value);
 #include "arm_vcpu/arch/ec.def"
@@ -169,8 +169,8 @@ TEST(DecodeSgi, SelfAllAndGroup0) {
 }
 
 TEST(ExitReason, NamesFollowTheVariant) {
-#define VCPU_EXIT(name, what)                                       \
-  EXPECT_EQ(name_of(kind_of(Exit{Exit::name{}})), #name);           \
+#define VCPU_EXIT(name, what)                             \
+  EXPECT_EQ(name_of(kind_of(Exit{Exit::name{}})), #name); \
   EXPECT_EQ(kind_of(Exit{Exit::name{}}), ExitKind::name);
 #include "arm_vcpu/exit_reason.def"
 #undef VCPU_EXIT

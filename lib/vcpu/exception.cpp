@@ -17,7 +17,9 @@ bool handle_wfx(Aarch64VCpu& vcpu) noexcept {
 }
 
 // What is rare stays out of the handlers: its locals would cost the common exits a stack guard.
-[[gnu::noinline]] bool refuse(Aarch64VCpu& vcpu) noexcept { return vcpu.inject_undefined().has_value(); }
+[[gnu::noinline]] bool refuse(Aarch64VCpu& vcpu) noexcept {
+  return vcpu.inject_undefined().has_value();
+}
 
 // Reports what `reason` asks, and remembers how its answer is to be stored.
 bool leave_with_access(Aarch64VCpu& vcpu, const AxVCpuExitReason& reason) noexcept {

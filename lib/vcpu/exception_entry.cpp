@@ -61,6 +61,8 @@ Esr instruction_abort_syndrome(const TrapFrame& frame, Fsc fsc) noexcept {
       .with<Esr::ISS>(static_cast<std::uint32_t>(iss.raw));
 }
 
-Esr undefined_syndrome() noexcept { return Esr{}.with<Esr::EC>(Ec::unknown).with<Esr::IL>(true); }
+Esr undefined_syndrome() noexcept {
+  return Esr{}.with<Esr::EC>(Ec::unknown).with<Esr::IL>(true);
+}
 
 }  // namespace arm_vcpu

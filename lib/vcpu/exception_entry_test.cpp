@@ -30,7 +30,8 @@ TEST(TakeException, SavesPcAndPstate) {
 }
 
 TEST(TakeException, ClearsWhatAnExceptionClears) {
-  const Spsr from = Spsr::from(0x5).with<Spsr::IL>(true).with<Spsr::SS>(true).with<Spsr::BTYPE>(3).with<Spsr::UAO>(true);
+  const Spsr from =
+      Spsr::from(0x5).with<Spsr::IL>(true).with<Spsr::SS>(true).with<Spsr::BTYPE>(3).with<Spsr::UAO>(true);
   const Spsr to = take_exception_to_el1(frame_with(from.raw), kEl1, {}).pstate;
   EXPECT_FALSE(to.get<Spsr::IL>() || to.get<Spsr::SS>() || to.get<Spsr::UAO>());
   EXPECT_EQ(to.get<Spsr::BTYPE>(), 0);

@@ -17,7 +17,11 @@ constexpr std::array<ExitText, kExitKindCount> kTexts{{
 
 }  // namespace
 
-std::string_view name_of(ExitKind kind) noexcept { return kTexts[static_cast<unsigned>(kind)].name; }
-std::string_view meaning_of(ExitKind kind) noexcept { return kTexts[static_cast<unsigned>(kind)].meaning; }
+std::string_view name_of(ExitKind kind) noexcept {
+  return kTexts[static_cast<unsigned>(kind)].name;
+}
+std::string_view meaning_of(ExitKind kind) noexcept {
+  return kTexts[static_cast<unsigned>(kind)].meaning;
+}
 
 }  // namespace arm_vcpu

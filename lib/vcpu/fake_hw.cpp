@@ -11,8 +11,8 @@ CpuIdentity Cpu::supported_cpu() {
   CpuIdentity id{};
   id.current_el = 2;
   id.midr_el1 = 0x410F'D083;
-  id.id_aa64pfr0_el1 = 0x0100'2222;    // GIC, FP and AdvSIMD, EL3-EL0 with AArch32
-  id.id_aa64mmfr0_el1 = 0x0000'1124;   // 44 bits, 4 KiB and 64 KiB granules
+  id.id_aa64pfr0_el1 = 0x0100'2222;   // GIC, FP and AdvSIMD, EL3-EL0 with AArch32
+  id.id_aa64mmfr0_el1 = 0x0000'1124;  // 44 bits, 4 KiB and 64 KiB granules
   id.icc_sre_el2 = 0xF;
   id.ich_vtr_el2 = 0x9008'0003;
   return id;
@@ -22,17 +22,27 @@ namespace {
 Cpu the_cpu;
 }  // namespace
 
-Cpu& cpu() { return the_cpu; }
-void reset() { the_cpu = Cpu{}; }
+Cpu& cpu() {
+  return the_cpu;
+}
+void reset() {
+  the_cpu = Cpu{};
+}
 
 }  // namespace fake
 
-Capabilities probe() noexcept { return {fake::cpu().id}; }
+Capabilities probe() noexcept {
+  return {fake::cpu().id};
+}
 
 namespace hw {
 
-HostRegisters save_host() noexcept { return {.vbar_el2 = 0x1000, .hcr_el2 = 0x8000'0000, .cptr_el2 = 0x33FF, .mdcr_el2 = 6}; }
-void take_el2() noexcept { fake::cpu().log.emplace_back("take_el2"); }
+HostRegisters save_host() noexcept {
+  return {.vbar_el2 = 0x1000, .hcr_el2 = 0x8000'0000, .cptr_el2 = 0x33FF, .mdcr_el2 = 6};
+}
+void take_el2() noexcept {
+  fake::cpu().log.emplace_back("take_el2");
+}
 void restore_host(const HostRegisters& host) noexcept {
   fake::cpu().log.emplace_back("restore_host vbar " + std::to_string(host.vbar_el2));
 }
@@ -54,7 +64,9 @@ void arm_vcpu_enter_guest(VCpuContext* context) noexcept {
   }
 }
 
-bool host_uses_ia_key() noexcept { return fake::cpu().uses_ia_key; }
+bool host_uses_ia_key() noexcept {
+  return fake::cpu().uses_ia_key;
+}
 void read_ia_key(std::uint64_t (&key)[2]) noexcept {
   key[0] = fake::cpu().ia_key[0];
   key[1] = fake::cpu().ia_key[1];
@@ -63,17 +75,29 @@ void write_ia_key(const std::uint64_t (&key)[2]) noexcept {
   fake::cpu().ia_key[0] = key[0];
   fake::cpu().ia_key[1] = key[1];
 }
-std::uint32_t acknowledge_interrupt(bool) noexcept { return fake::cpu().pending_interrupt; }
-El1State read_el1_state() noexcept { return fake::cpu().el1; }
+std::uint32_t acknowledge_interrupt(bool) noexcept {
+  return fake::cpu().pending_interrupt;
+}
+El1State read_el1_state() noexcept {
+  return fake::cpu().el1;
+}
 void write_el1_entry(const El1Entry& entry, Esr esr, std::optional<std::uint64_t> far) noexcept {
   fake::cpu().entry = entry;
   fake::cpu().entry_esr = esr;
   fake::cpu().entry_far = far;
 }
-void pend_serror() noexcept { fake::cpu().serror_pending = true; }
-bool serror_is_pending() noexcept { return fake::cpu().serror_pending; }
-std::optional<std::uint64_t> translate_stage1(std::uint64_t, bool, bool) noexcept { return fake::cpu().stage1_result; }
-void trap_fp(bool trap) noexcept { fake::cpu().log.emplace_back(trap ? "trap_fp 1" : "trap_fp 0"); }
+void pend_serror() noexcept {
+  fake::cpu().serror_pending = true;
+}
+bool serror_is_pending() noexcept {
+  return fake::cpu().serror_pending;
+}
+std::optional<std::uint64_t> translate_stage1(std::uint64_t, bool, bool) noexcept {
+  return fake::cpu().stage1_result;
+}
+void trap_fp(bool trap) noexcept {
+  fake::cpu().log.emplace_back(trap ? "trap_fp 1" : "trap_fp 0");
+}
 void save_fp(FpSimdState& state) noexcept {
   fake::cpu().log.emplace_back("save_fp");
   state = fake::cpu().fp;
@@ -86,7 +110,9 @@ void call_firmware_workaround(std::uint32_t w0, std::uint32_t) noexcept {
   fake::cpu().log.emplace_back("firmware " + std::to_string(w0));
 }
 #ifndef __aarch64__
-std::uint64_t counter_ticks() noexcept { return fake::cpu().ticks += 10; }
+std::uint64_t counter_ticks() noexcept {
+  return fake::cpu().ticks += 10;
+}
 #endif
 std::uint64_t read_id_register(SysRegId id) noexcept {
   if (id == sysreg::ID_AA64PFR0_EL1) {
@@ -110,6 +136,8 @@ void GuestSystemRegisters::store(bool) noexcept {
     }
   }
 }
-void GuestSystemRegisters::restore(bool) const noexcept { fake::cpu().live = *this; }
+void GuestSystemRegisters::restore(bool) const noexcept {
+  fake::cpu().live = *this;
+}
 
 }  // namespace arm_vcpu

@@ -14,7 +14,9 @@ constexpr GuestSysRegInfo kTable[] = {
 
 }  // namespace
 
-std::span<const GuestSysRegInfo> guest_sysreg_table() noexcept { return kTable; }
+std::span<const GuestSysRegInfo> guest_sysreg_table() noexcept {
+  return kTable;
+}
 
 void append(TextBuffer& out, const GuestSystemRegisters& registers) noexcept {
   for (const GuestSysRegInfo& row : kTable) {

@@ -43,8 +43,8 @@ void write_el1_entry(const El1Entry& entry, Esr esr, std::optional<std::uint64_t
 void pend_serror() noexcept;  // HCR_EL2.VSE
 [[nodiscard]] bool serror_is_pending() noexcept;
 
-// The IPA that the guest's stage 1 gives for `va`, by AT S1E<n>{R,W}; empty when that walk itself faults. PAR_EL1 of the
-// guest is kept.
+// The IPA that the guest's stage 1 gives for `va`, by AT S1E<n>{R,W}; empty when that walk itself faults. PAR_EL1 of
+// the guest is kept.
 [[nodiscard]] std::optional<std::uint64_t> translate_stage1(std::uint64_t va, bool is_el0, bool is_write) noexcept;
 
 // FP/SIMD registers. trap_fp(false) takes effect at once (ISB).

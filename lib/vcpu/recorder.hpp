@@ -47,8 +47,8 @@ inline void begin(VCpuContext& context) noexcept {
   record.data = data_of(context);
   record.spsr = static_cast<std::uint32_t>(context.frame.spsr.raw);
   record.duration = 0;
-  *reinterpret_cast<AliasingWord*>(&record.vm) =
-      context.trace_tag | static_cast<std::uint32_t>(context.kind) << kKindShift;
+  *reinterpret_cast<AliasingWord*>(&record.vm) = context.trace_tag | static_cast<std::uint32_t>(context.kind)
+                                                                         << kKindShift;
   record.sequence = static_cast<std::uint32_t>(number);
   ring->publish(number);
   context.open_record = &record;

@@ -16,11 +16,12 @@ namespace arm_vcpu {
   return bits::mask(63U - t0sz, 0);
 }
 
-// Bytes, and so alignment, of the root table or tables (4 KiB granule): one descriptor for each block of the start level
-// that the IPA range has, and never under one cache line's worth of alignment.
+// Bytes, and so alignment, of the root table or tables (4 KiB granule): one descriptor for each block of the start
+// level that the IPA range has, and never under one cache line's worth of alignment.
 [[nodiscard]] constexpr std::uint64_t stage2_root_bytes(std::uint64_t vtcr) noexcept {
   const auto ipa_bits = 64U - static_cast<unsigned>(bits::extract(vtcr, 5, 0));
-  const auto start_level = 2U - static_cast<unsigned>(bits::extract(vtcr, 7, 6));  // SL0: 0 level 2, 1 level 1, 2 level 0
+  const auto start_level =
+      2U - static_cast<unsigned>(bits::extract(vtcr, 7, 6));  // SL0: 0 level 2, 1 level 1, 2 level 0
   const unsigned shift = 39U - 9U * start_level;
   const unsigned entry_bits = ipa_bits > shift ? ipa_bits - shift : 0;
   const std::uint64_t bytes = std::uint64_t{8} << entry_bits;

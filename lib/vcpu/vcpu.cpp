@@ -51,8 +51,13 @@ Cptr guest_cptr(const Capabilities& caps) noexcept {
 
 // The performance monitors, the profiling and trace buffers and the trace filter are hidden.
 Mdcr guest_mdcr() noexcept {
-  return Mdcr{}.with<Mdcr::TPM>(true).with<Mdcr::TPMCR>(true).with<Mdcr::TPMS>(true).with<Mdcr::TTRF>(true).with<
-      Mdcr::TDRA>(true).with<Mdcr::TDOSA>(false);
+  return Mdcr{}
+      .with<Mdcr::TPM>(true)
+      .with<Mdcr::TPMCR>(true)
+      .with<Mdcr::TPMS>(true)
+      .with<Mdcr::TTRF>(true)
+      .with<Mdcr::TDRA>(true)
+      .with<Mdcr::TDOSA>(false);
 }
 
 }  // namespace
@@ -101,17 +106,12 @@ void Aarch64VCpu::reset_registers() noexcept {
   registers_.vpidr_el2 = capabilities_.id.midr_el1;
   registers_.vmpidr_el2 = config_.mpidr_el1 | kMpidrRes1;
   registers_.cntvoff_el2 = setup_.cntvoff_el2;
-  registers_.cnthctl_el2 =
-      Cnthctl{}.with<Cnthctl::EL1PCTEN>(true).with<Cnthctl::EL1PCEN>(setup_.passthrough_timer).raw;
+  registers_.cnthctl_el2 = Cnthctl{}.with<Cnthctl::EL1PCTEN>(true).with<Cnthctl::EL1PCEN>(setup_.passthrough_timer).raw;
   registers_.sctlr_el1 = SctlrEl1::kReset;
   frame = TrapFrame{};
   frame.gpr[0] = config_.dtb_addr;
-  frame.spsr = Spsr{}
-                   .with<Spsr::M>(kModeEl1h)
-                   .with<Spsr::D>(true)
-                   .with<Spsr::A>(true)
-                   .with<Spsr::I>(true)
-                   .with<Spsr::F>(true);
+  frame.spsr =
+      Spsr{}.with<Spsr::M>(kModeEl1h).with<Spsr::D>(true).with<Spsr::A>(true).with<Spsr::I>(true).with<Spsr::F>(true);
   frame.elr = entry_.value_or(0);
   fp_ = FpSimdState{};
   if (fp_cpu_ != nullptr) {
@@ -296,7 +296,9 @@ Result<> Aarch64VCpu::complete_mmio_read(std::uint64_t value) noexcept {
   return {};
 }
 
-Result<> Aarch64VCpu::complete_mmio_write() noexcept { return take_pending(PendingAccess::Kind::mmio_write); }
+Result<> Aarch64VCpu::complete_mmio_write() noexcept {
+  return take_pending(PendingAccess::Kind::mmio_write);
+}
 
 Result<> Aarch64VCpu::complete_sysreg_read(std::uint64_t value) noexcept {
   if (const Result<> taken = take_pending(PendingAccess::Kind::sysreg_read); !taken) {
@@ -306,7 +308,9 @@ Result<> Aarch64VCpu::complete_sysreg_read(std::uint64_t value) noexcept {
   return {};
 }
 
-Result<> Aarch64VCpu::complete_sysreg_write() noexcept { return take_pending(PendingAccess::Kind::sysreg_write); }
+Result<> Aarch64VCpu::complete_sysreg_write() noexcept {
+  return take_pending(PendingAccess::Kind::sysreg_write);
+}
 
 Result<> Aarch64VCpu::set_gpr(unsigned index, std::uint64_t value) noexcept {
   if (index > 30) {

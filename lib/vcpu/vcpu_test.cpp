@@ -200,15 +200,32 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         SupportCase{"at_el1", [](CpuIdentity& id) { id.current_el = 1; }, {}, {Errc::not_at_el2, 2, 1}},
         SupportCase{"vhe_only", [](CpuIdentity& id) { id.e2h_is_res1 = true; }, {}, {Errc::vhe_only, 0, 1ULL << 34}},
-        SupportCase{"no_a64_el1", [](CpuIdentity& id) { id.id_aa64pfr0_el1 = 0x0100'0002; }, {}, {Errc::no_el1_aarch64, 0, 0x0100'0002}},
-        SupportCase{"ipa_beyond_pa", [](CpuIdentity& id) { id.id_aa64mmfr0_el1 = 0x1122; }, {.ipa_bits = 48}, {Errc::unsupported_ipa_size, 48, 40}},
+        SupportCase{"no_a64_el1",
+                    [](CpuIdentity& id) { id.id_aa64pfr0_el1 = 0x0100'0002; },
+                    {},
+                    {Errc::no_el1_aarch64, 0, 0x0100'0002}},
+        SupportCase{"ipa_beyond_pa",
+                    [](CpuIdentity& id) { id.id_aa64mmfr0_el1 = 0x1122; },
+                    {.ipa_bits = 48},
+                    {Errc::unsupported_ipa_size, 48, 40}},
         SupportCase{"ipa_too_small", [](CpuIdentity&) {}, {.ipa_bits = 31}, {Errc::unsupported_ipa_size, 31, 44}},
-        SupportCase{"reserved_parange", [](CpuIdentity& id) { id.id_aa64mmfr0_el1 = 0x112F; }, {}, {Errc::unsupported_ipa_size, 32, 0}},
+        SupportCase{"reserved_parange",
+                    [](CpuIdentity& id) { id.id_aa64mmfr0_el1 = 0x112F; },
+                    {},
+                    {Errc::unsupported_ipa_size, 32, 0}},
         SupportCase{"granule_asked", [](CpuIdentity&) {}, {.granule_kib = 64}, {Errc::unsupported_granule, 64, 0x1124}},
-        SupportCase{"no_4k_granule", [](CpuIdentity& id) { id.id_aa64mmfr0_el1 = 0xF000'1124; }, {}, {Errc::unsupported_granule, 4, 0xF000'1124}},
-        SupportCase{"no_4k_at_stage2", [](CpuIdentity& id) { id.id_aa64mmfr0_el1 = 0x0100'0000'1124; }, {}, {Errc::unsupported_granule, 4, 0x0100'0000'1124}},
-        SupportCase{"no_gic", [](CpuIdentity& id) { id.id_aa64pfr0_el1 = 0x2222; }, {}, {Errc::no_gic_system_registers, 3, 0}},
-        SupportCase{"gic_sre_denied", [](CpuIdentity& id) { id.icc_sre_el2 = 0; }, {}, {Errc::no_gic_system_registers, 3, 1}}),
+        SupportCase{"no_4k_granule",
+                    [](CpuIdentity& id) { id.id_aa64mmfr0_el1 = 0xF000'1124; },
+                    {},
+                    {Errc::unsupported_granule, 4, 0xF000'1124}},
+        SupportCase{"no_4k_at_stage2",
+                    [](CpuIdentity& id) { id.id_aa64mmfr0_el1 = 0x0100'0000'1124; },
+                    {},
+                    {Errc::unsupported_granule, 4, 0x0100'0000'1124}},
+        SupportCase{
+            "no_gic", [](CpuIdentity& id) { id.id_aa64pfr0_el1 = 0x2222; }, {}, {Errc::no_gic_system_registers, 3, 0}},
+        SupportCase{
+            "gic_sre_denied", [](CpuIdentity& id) { id.icc_sre_el2 = 0; }, {}, {Errc::no_gic_system_registers, 3, 1}}),
     [](const auto& each) { return std::string{each.param.name}; });
 
 TEST(Capabilities, PaBitsOfEveryParange) {
@@ -279,14 +296,14 @@ struct Extension {
 TEST_F(VCpuTest, MmioReadExtends) {
   prepare();
   constexpr Extension kCases[] = {
-      {0, false, false, 0x1FF, 0xFF},                                            // LDRB
-      {0, true, false, 0x80, 0xFFFF'FF80},                                       // LDRSB Wt: the upper half is 0
-      {0, true, true, 0x80, 0xFFFF'FFFF'FFFF'FF80},                              // LDRSB Xt
-      {1, true, true, 0x7FFF, 0x7FFF},                                           // LDRSH Xt, positive
-      {1, false, false, 0xFFFF'8000, 0x8000},                                    // LDRH
-      {2, true, true, 0x8000'0000, 0xFFFF'FFFF'8000'0000},                       // LDRSW
-      {2, false, true, 0xFFFF'FFFF'8000'0000, 0x8000'0000},                      // LDR Wt
-      {3, false, true, 0x8000'0000'0000'0001, 0x8000'0000'0000'0001},            // LDR Xt
+      {0, false, false, 0x1FF, 0xFF},                                  // LDRB
+      {0, true, false, 0x80, 0xFFFF'FF80},                             // LDRSB Wt: the upper half is 0
+      {0, true, true, 0x80, 0xFFFF'FFFF'FFFF'FF80},                    // LDRSB Xt
+      {1, true, true, 0x7FFF, 0x7FFF},                                 // LDRSH Xt, positive
+      {1, false, false, 0xFFFF'8000, 0x8000},                          // LDRH
+      {2, true, true, 0x8000'0000, 0xFFFF'FFFF'8000'0000},             // LDRSW
+      {2, false, true, 0xFFFF'FFFF'8000'0000, 0x8000'0000},            // LDR Wt
+      {3, false, true, 0x8000'0000'0000'0001, 0x8000'0000'0000'0001},  // LDR Xt
   };
   for (const Extension& c : kCases) {
     run(sync_exit(Ec::data_abort_lower, isv(c.sas, 7, c.sse, c.sf)));
@@ -316,7 +333,8 @@ TEST_F(VCpuTest, MmioWriteDataIsCutToItsWidth) {
 TEST_F(VCpuTest, PermissionFaultAsksStage1ForTheIpa) {
   prepare();
   fake::cpu().stage1_result = 0x5000'0018;
-  const Exit exit = run(sync_exit(Ec::data_abort_lower, (isv(2, 3, false, false, true) & ~0x3FU) | 0x0F, 0x18, 0xBAD0'0000));
+  const Exit exit =
+      run(sync_exit(Ec::data_abort_lower, (isv(2, 3, false, false, true) & ~0x3FU) | 0x0F, 0x18, 0xBAD0'0000));
   ASSERT_TRUE(exit.is<Exit::MmioWrite>());
   EXPECT_EQ(exit.get_if<Exit::MmioWrite>()->addr, 0x5000'0018U) << "HPFAR is UNKNOWN for a permission fault";
 }
@@ -428,8 +446,12 @@ TEST_F(VCpuTest, CpuOffExits) {
 
 // --- system registers -----------------------------------------------------------------------------------------------
 
-constexpr std::uint32_t mrs(SysRegId id, unsigned rt) { return id.iss() | rt << 5 | 1; }
-constexpr std::uint32_t msr(SysRegId id, unsigned rt) { return id.iss() | rt << 5; }
+constexpr std::uint32_t mrs(SysRegId id, unsigned rt) {
+  return id.iss() | rt << 5 | 1;
+}
+constexpr std::uint32_t msr(SysRegId id, unsigned rt) {
+  return id.iss() | rt << 5;
+}
 
 TEST_F(VCpuTest, IdRegistersAreSanitisedWithoutLeaving) {
   prepare();

@@ -53,8 +53,7 @@ struct FaultStatus {
 [[nodiscard]] constexpr FaultStatus fault_status(Fsc fsc) noexcept {
   switch (fsc) {
 #define VCPU_FSC(value, name, kind, level, meaning) \
-  case Fsc::name:                                   \
-    return {FaultKind::kind, (level) == 9 ? std::nullopt : std::optional<int>{level}};
+  case Fsc::name: return {FaultKind::kind, (level) == 9 ? std::nullopt : std::optional<int>{level}};
 #include "arm_vcpu/arch/fsc.def"
 #undef VCPU_FSC
   }

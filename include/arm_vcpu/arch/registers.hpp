@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Images of the registers that a hypervisor programs. Field names as in [armarm], each under the register's title there.
+// Images of the registers that a hypervisor programs. Field names as in [armarm], each under the register's title
+// there.
 #pragma once
 
 #include <cstdint>

@@ -34,7 +34,7 @@
     dsb     sy
 .endm
 
-// The header of an arm64 Image. [booting] "Call the kernel image"
+// The header of an arm64 Image. [linux] "Call the kernel image"
     .section .head.text, "ax"
     .global hv_image_start
     .hidden hv_image_start

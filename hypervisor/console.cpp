@@ -92,9 +92,11 @@ void start(const UartInfo& uart) noexcept {
 }
 
 void set_vm_count(unsigned count) noexcept {
-  const OutputGuard guard;
-  const LockGuard input{g_input_lock};
-  g_output.set_vm_count(count);
+  {
+    const OutputGuard guard;
+    g_output.set_vm_count(count);
+  }
+  const LockGuard input{g_input_lock};  // never inside the output lock: receive() takes them the other way round
   g_router.set_vm_count(count);
 }
 

@@ -69,6 +69,7 @@ void report_exits() noexcept {
       exits[static_cast<unsigned>(ExitKind::Nothing)] = vm.slot(i).vcpu->handled_exits();
       std::uint64_t total = 0;
       for (const std::uint64_t count : exits) total += count;
+      if (total == 0) continue;
       for (unsigned kind = 0; kind < kExitKindCount; ++kind) {
         const std::uint64_t count = exits[kind];
         if (count == 0) continue;

@@ -21,7 +21,7 @@ struct Regime {
 static_assert(offsetof(Regime, mair) == HV_REGIME_MAIR && offsetof(Regime, tcr) == HV_REGIME_TCR);
 static_assert(offsetof(Regime, ttbr0) == HV_REGIME_TTBR0 && offsetof(Regime, sctlr) == HV_REGIME_SCTLR);
 
-// Sizes a device tree blob that boot code may map: at most 2 MiB and 8-byte aligned. [booting] "Setup the device tree"
+// Sizes a device tree blob that boot code may map: at most 2 MiB and 8-byte aligned. [linux] "Setup the device tree"
 inline constexpr std::uint64_t kMaxTreeBytes = 0x20'0000;
 
 // Bytes of the blob at `address` as its header says; 0 when that cannot be a device tree. Touches 8 bytes.

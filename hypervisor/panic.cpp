@@ -6,11 +6,13 @@
 
 #include "arm_vcpu/arch/esr.hpp"
 #include "arm_vcpu/el2/panic.hpp"
+#include "arm_vcpu/vcpu.hpp"
 #include "check.hpp"
 #include "console.hpp"
 #include "host_psci.hpp"
 #include "layout.hpp"
 #include "per_cpu.hpp"
+#include "physical_cpus.hpp"
 #include "trace_area.hpp"
 #include "verdict.hpp"
 #include "vm_doctor.hpp"
@@ -195,6 +197,7 @@ extern "C" void arm_vcpu_el2_panic(const arm_vcpu::El2PanicFrame* frame) {
   if (cpu.panics > 2) host_psci::system_off();
   console::take_over();
   if (cpu.panics == 2) finish_failed("EL2 panic in the panic report on CPU {}, ELR_EL2 {:x}", cpu.index, frame->elr);
+  if (Aarch64VCpu* const vcpu = physical_cpu().current(); vcpu != nullptr) vcpu->abandon_exit();
   report_cause(*frame, cpu);
   report_registers(*frame);
   report_diagnosis(*frame, cpu, report_backtrace(*frame, cpu));

@@ -38,7 +38,7 @@ bool is_area(const trace::Header& header, std::uint64_t base) noexcept {
 }
 
 void describe(trace::Header& header, std::uint64_t base, unsigned cpus, std::uint64_t boots) noexcept {
-  std::memset(&header, 0, sizeof header);
+  header = trace::Header{};
   header.magic = trace::kFileMagic;
   header.version = trace::kVersion;
   header.header_bytes = sizeof(trace::Header);

@@ -12,6 +12,7 @@ from xlib import ui
 # name -> what it does. The module is commands/<name>.py with `main(arguments) -> exit status`.
 COMMANDS = {
     "run": "boot a guest on the hypervisor in QEMU; its console is this terminal (./x run --help)",
+    "gdb": "boot it halted with gdb attached: vcpu, exits, walk, s2, why, gbt (./x gdb --help)",
     "test": "build and run all tests; arguments go to ctest (./x test -R system.linux)",
     "bench": "count the instructions of every kind of exit (./x bench --help)",
     "build": "build the hypervisor (EL2) and the host tests and tools",

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the vector saves when the guest exits. vectors.S knows the layout by the offsets checked in lib/el2/offsets.hpp.
+// What the vector saves when the guest exits. vectors.S knows the layout by
+// the offsets of lib/el2/context_asm.h, which lib/el2/world_switch.cpp checks.
 #pragma once
 
 #include <cstddef>

@@ -152,6 +152,8 @@ class Aarch64VCpu final : VCpuContext {
   [[nodiscard]] std::uint64_t handled_exits() const noexcept { return handled_exits_; }
   // Puts an event of this vCPU into the recorder, if one is on; time, VM and vCPU are filled in. Bound vCPUs only.
   void record(const trace::Record& event) noexcept;
+  // The hypervisor crashed while it dealt with this vCPU's exit: the record of it says so.
+  void abandon_exit() noexcept;
   // Exits of a class that the library does not expect, answered with UNDEF.
   [[nodiscard]] std::uint64_t unexpected_exits() const noexcept { return unexpected_exits_; }
 

@@ -99,6 +99,7 @@ unsigned long strtoul(const char* text, char** end, int base) {
 
 }  // extern "C"
 
+// NOLINTBEGIN(cert-dcl50-cpp,cert-dcl58-cpp,misc-use-internal-linkage): libstdc++ declares them so.
 // What std::string_view::substr() and at() call instead of throwing when a position is beyond the end: our own mistake.
 namespace std {
 [[noreturn]] void __throw_out_of_range_fmt(const char* /*format*/, ...) {
@@ -108,3 +109,4 @@ namespace std {
   abort();
 }
 }  // namespace std
+// NOLINTEND(cert-dcl50-cpp,cert-dcl58-cpp,misc-use-internal-linkage)

@@ -274,6 +274,10 @@ void Aarch64VCpu::record(const trace::Record& event) noexcept {
   recorder::event(*this, event);
 }
 
+void Aarch64VCpu::abandon_exit() noexcept {
+  recorder::set_outcome(*this, trace::Outcome::failed);
+}
+
 Result<> Aarch64VCpu::take_pending(PendingAccess::Kind wanted) noexcept {
   if (pending_.kind != wanted) {
     return fail(Errc::no_access_pending, 0, static_cast<std::uint64_t>(kind_of(exit_)));

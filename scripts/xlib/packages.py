@@ -9,6 +9,7 @@ from . import ui
 RUN = ["qemu-system-arm", "g++-aarch64-linux-gnu", "binutils-aarch64-linux-gnu", "cmake", "ninja-build",
        "device-tree-compiler"]
 TEST = RUN + ["g++", "libgtest-dev", "libgmock-dev", "libfdt-dev", "u-boot-qemu", "gdb-multiarch"]
+GDB = RUN + ["gdb-multiarch"]
 FORMAT = ["clang-format-19"]
 CHECK = TEST + FORMAT + ["clang-19", "clang-tidy-19", "lld-19", "libclang-rt-19-dev"]
 

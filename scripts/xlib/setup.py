@@ -25,5 +25,6 @@ def ready_for_test() -> None:
         arm64.ensure()
         initramfs.ensure()
         cmake.build("el2")
+        cmake.build("el2-debug")  # the debugger's tests
         cmake.build("host")
         cmake.link_compile_commands()

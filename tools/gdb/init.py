@@ -6,4 +6,4 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-import arm_vcpu_gdb  # noqa: E402, F401
+import arm_vcpu_gdb.register  # noqa: E402, F401

@@ -20,7 +20,7 @@ using nlohmann::json;
 constexpr std::uint64_t target_key(Target target, std::uint64_t value) {
   return static_cast<std::uint64_t>(target) << 56 | value;
 }
-constexpr std::size_t kAhead = 12;  // records
+constexpr std::size_t kAhead = 8;  // records
 constexpr Target target_of(std::uint64_t key) { return static_cast<Target>(key >> 56); }
 
 void sort_rows(std::vector<Statistics::Row>& rows) {
@@ -39,8 +39,11 @@ Statistics::Statistics(const TraceFile& file, const SelectionOptions& options) :
       for (std::size_t i = 0; i < run.size(); ++i) {
         const Record& record = run[i];
         progress.advance();
-        // PCs are many and all over memory.
-        if (i + kAhead < run.size()) pcs_.prefetch(run[i + kAhead].pc);
+        // PCs are many, and their counts all over memory: that is where the time goes.
+        if (i + 2 * kAhead < run.size()) {
+          pcs_.prefetch_slot(run[i + 2 * kAhead].pc);
+          pcs_.prefetch_value(run[i + kAhead].pc);
+        }
         if (selection.all() || selection.takes(record, describer_.syndromes())) add(record);
       }
     }

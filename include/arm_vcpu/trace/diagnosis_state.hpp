@@ -39,7 +39,7 @@ class MemoryView {
 };
 
 struct Range {
-  std::string_view name;
+  std::string_view name{};
   std::uint64_t base{};
   std::uint64_t bytes{};
 
@@ -49,7 +49,7 @@ struct Range {
 
 // A range of guest memory and what is behind it.
 struct RamRange {
-  std::string_view name;
+  std::string_view name{};
   std::uint64_t ipa{};
   std::uint64_t pa{};
   std::uint64_t bytes{};
@@ -59,7 +59,7 @@ struct RamRange {
 };
 
 struct DeviceRange {
-  std::string_view name;  // of the device-tree node: "pl011@9000000"
+  std::string_view name{};  // of the device-tree node: "pl011@9000000"
   std::uint64_t base{};   // IPA
   std::uint64_t bytes{};
   AccessWidths widths{kAllWidths};
@@ -85,15 +85,15 @@ struct DeviceTreeFacts {
 
 // What the VM was given.
 struct VmConfiguration {
-  std::span<const RamRange> ram;
-  std::span<const DeviceRange> devices;
-  std::span<const Range> loaded;      // IPA: "kernel", "initrd", "device tree"
-  std::span<const Range> hypervisor;  // PA: image, stacks, tables, the bundle
+  std::span<const RamRange> ram{};
+  std::span<const DeviceRange> devices{};
+  std::span<const Range> loaded{};      // IPA: "kernel", "initrd", "device tree"
+  std::span<const Range> hypervisor{};  // PA: image, stacks, tables, the bundle
   std::uint64_t entry{};
   std::uint64_t dtb{};  // IPA; 0: none
   const DeviceTreeFacts* device_tree{};
   const ImageHeader* image_header{};  // null: a bare binary, or firmware
-  std::span<const std::uint64_t> mpidrs;  // affinity of each vCPU
+  std::span<const std::uint64_t> mpidrs{};  // affinity of each vCPU
   unsigned ipa_bits{};                    // 0: not known
   bool passthrough_interrupt{};
   bool passthrough_timer{};
@@ -129,11 +129,11 @@ struct InterruptView {
 };
 
 struct InterruptSnapshot {
-  std::span<const gic::IchLr> lr;
+  std::span<const gic::IchLr> lr{};
   gic::IchHcr hcr{};
   gic::IchMisr misr{};
   gic::IchVmcr vmcr{};
-  std::span<const InterruptView> irqs;  // those not idle; may be empty
+  std::span<const InterruptView> irqs{};  // those not idle; may be empty
   std::uint32_t maintenance_intid{25};  // physical
 };
 
@@ -146,7 +146,7 @@ struct SchedulerSnapshot {
 };
 
 struct CapturedState {
-  std::string_view vm_name;
+  std::string_view vm_name{};
   unsigned vm{};
   unsigned vcpu{};
   std::uint64_t counter_hz{};  // 0: ticks are printed as such
@@ -162,7 +162,7 @@ struct CapturedState {
   std::optional<InterruptSnapshot> interrupts{};
   std::optional<SchedulerSnapshot> scheduler{};
   // Records of this vCPU's physical CPU, oldest first. Those of other VMs and vCPUs in between are skipped.
-  std::span<const trace::Record> records;
+  std::span<const trace::Record> records{};
   // The first 16 bytes at the entry point, read through the hypervisor's cacheable mapping and through an uncached one.
   struct EntryBytes {
     std::array<std::uint8_t, 16> cached{};
@@ -224,12 +224,12 @@ struct HypervisorCrash {
   std::uint64_t stack_base{};                       // lowest usable byte
   std::uint64_t stack_top{};
   std::uint64_t guard_bytes{0x1000};                // below stack_base
-  std::span<const std::uint64_t> backtrace;         // return addresses, innermost first
+  std::span<const std::uint64_t> backtrace{};         // return addresses, innermost first
   std::optional<std::uint32_t> instruction{};       // at ELR, when it can be read
   std::optional<std::uint64_t> cptr_el2{};
 };
 struct StuckLock {
-  std::string_view name;
+  std::string_view name{};
   unsigned owner_cpu{};
   unsigned this_cpu{};
   std::uint64_t acquired_at{};  // return address of who holds it

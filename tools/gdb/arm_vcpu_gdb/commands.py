@@ -5,7 +5,7 @@ import traceback
 
 import gdb
 
-from . import breakpoints, machine, printers, tables, trace, vcpus, walks
+from . import breakpoints, guest_console, machine, printers, tables, trace, vcpus, walks
 from .elf import Elf
 from .machine import NotReady
 from .walks import Unreadable
@@ -13,10 +13,12 @@ from .walks import Unreadable
 guest_symbols: list[tuple[Elf, int]] = []  # files, and how far from their link address they run
 
 
-def guest_symbol(address: int) -> str:
+def guest_symbol(address: int, is_return: bool = False) -> str:
+    """A return address is behind the call, which can be the last instruction of its function."""
     for elf, offset in guest_symbols:
-        found = elf.find(address - offset)
+        found = elf.find(address - offset - int(is_return))
         if found:
+            found = found[0], found[1] + int(is_return)
             name = machine.demangle(found[0])
             name = name.split("(")[0] if name.endswith(")") else name
             return f"<{name}+{found[1]:#x}>" if found[1] else f"<{name}>"
@@ -53,7 +55,7 @@ def say(text: str = "") -> None:
 
 def number(text: str) -> int:
     """An address: any expression that gdb knows."""
-    return int(gdb.parse_and_eval(text)) & (1 << 64) - 1
+    return int(gdb.parse_and_eval(text).cast(gdb.lookup_type("unsigned long"))) & (1 << 64) - 1
 
 
 def where(vcpu: vcpus.Vcpu) -> str:
@@ -68,7 +70,8 @@ def where(vcpu: vcpus.Vcpu) -> str:
 
 def last_exit_of(vcpu: vcpus.Vcpu) -> trace.Record | None:
     try:
-        return trace.last_exit(vcpu.vm.id, vcpu.index, vcpu.cpu.index if vcpu.cpu else None)
+        return trace.last_exit(vcpu.vm.id, vcpu.index, vcpu.cpu.index if vcpu.cpu else None,
+                               vcpus.open_records())
     except NotReady:
         return None
 
@@ -146,7 +149,7 @@ of time. Times are in milliseconds of CNTPCT_EL0; "took" is from the vector to t
             raise NotReady(f"there is no CPU {cpu}: the recorder has {len(trace.rings())}")
         records = []
         for ring in rings:
-            found = ring.last(count if wanted is None else ring.capacity)
+            found = ring.last(count if wanted is None else ring.capacity, vcpus.open_records())
             records += [r for r in found if wanted is None or (r.vm, r.vcpu) == (wanted.vm.id, wanted.index)]
         records.sort(key=lambda r: (r.time, r.cpu, r.sequence))
         self._print(records[-count:])
@@ -193,9 +196,9 @@ class WalkCommand(Command):
 
     def run(self, words):
         vcpu = vcpus.by_name(words.pop() if len(words) > 1 and vcpus.is_vcpu_name(words[-1]) else "")
-        if len(words) != 1:
+        if not words:
             raise NotReady("usage: walk VA [VM.VCPU]")
-        va = number(words[0])
+        va = number(" ".join(words))
         registers = vcpu.stage1()
         upper = bool(va >> 55 & 1)
         root = registers.ttbr1 if upper else registers.ttbr0
@@ -288,8 +291,10 @@ class WhyCommand(Command):
     def _outcome(self, vcpu, record) -> str:
         outcome = record.outcome_name
         reason = printers.describe_reason(vcpu.value["exit_"])
-        if outcome == "open":
+        if outcome == "open" and machine.enum_name("arm_vcpu::trace::Outcome", record.outcome) == "handled":
             return "it is being handled; before it, run() returned " + reason
+        if outcome == "open":
+            return f"run() returns {reason}: the hypervisor's turn"
         return {"handled": "the vCPU dealt with it and the guest went on",
                 "injected": "the guest got an exception: ESR_EL1 " +
                             f"{vcpu.sysreg('ESR_EL1'):#x} ({tables.esr_brief(vcpu.sysreg('ESR_EL1'))})",
@@ -311,9 +316,7 @@ codes are taken off. A function that keeps no frame record is not seen."""
             if isinstance(address, str):
                 say(f"    ends: {address}")
                 return
-            # A call's return address is behind it: a noreturn call can be a function's last instruction.
-            symbol = guest_symbol(address) if shown == 0 else guest_symbol(address - 1).replace("+0x", "+0x")
-            say(f"#{shown:<2} {address:#018x} {symbol if shown == 0 else guest_symbol(address) or symbol}".rstrip())
+            say(f"#{shown:<2} {address:#018x} {guest_symbol(address, is_return=shown > 0)}".rstrip())
             shown += 1
 
     def _is_leaf(self, vcpu) -> bool:
@@ -363,6 +366,8 @@ class AttachCommand(gdb.Command):
         _Sub("arm-vcpu attach", self.attach, gdb.COMPLETE_FILENAME, self.__doc__)
         _Sub("arm-vcpu guest-symbols", guest_symbols_command, gdb.COMPLETE_FILENAME,
              "arm-vcpu guest-symbols ELF [OFFSET]: a guest's symbols, OFFSET bytes above their link addresses.")
+        _Sub("arm-vcpu console", guest_console.use, gdb.COMPLETE_FILENAME,
+             "arm-vcpu console LOG SOCKET: where QEMU writes the console, and takes keys.")
         _Sub("arm-vcpu run-to-guest", run_to_guest, gdb.COMPLETE_NONE,
              "arm-vcpu run-to-guest: lets the machine run to the first instruction of the first guest.")
 
@@ -413,4 +418,6 @@ def register() -> None:
     WhyCommand("why", gdb.COMMAND_STATUS)
     GuestBacktraceCommand("gbt", gdb.COMMAND_STACK)
     El2Command()
+    guest_console.ConsoleCommand()
+    guest_console.TypeCommand()
     AttachCommand()

@@ -31,6 +31,8 @@ class Record:
     kind: int
     outcome: int
     cpu: int = 0
+    address: int = 0
+    is_open: bool = False  # a vCPU is still in this exit; the outcome is then what it will be if nothing else comes
 
     @property
     def is_exit(self) -> bool:
@@ -56,7 +58,8 @@ class Record:
 
     @property
     def outcome_name(self) -> str:
-        return machine.enum_name("arm_vcpu::trace::Outcome", self.outcome)
+        name = machine.enum_name("arm_vcpu::trace::Outcome", self.outcome)
+        return "open" if self.is_open and name == "handled" else name
 
 
 def from_value(v: gdb.Value) -> Record:
@@ -72,15 +75,17 @@ class Ring:
     lost: int
     address: int  # of record 0
 
-    def last(self, count: int) -> list[Record]:
+    def last(self, count: int, open_records: frozenset[int] = frozenset()) -> list[Record]:
         first = max(0, self.written - min(count, self.capacity))
         records = []
         n = first
         while n < self.written:  # in one or two pieces
             index = n % self.capacity
             piece = min(self.written - n, self.capacity - index)
-            data = machine.read(self.address + 64 * index, 64 * piece)
-            records += [Record(*fields, cpu=self.cpu) for fields in RECORD.iter_unpack(data)]
+            at = self.address + 64 * index
+            for fields in RECORD.iter_unpack(machine.read(at, 64 * piece)):
+                records.append(Record(*fields, cpu=self.cpu, address=at, is_open=at in open_records))
+                at += 64
             n += piece
         return records
 
@@ -110,14 +115,14 @@ def rings() -> list[Ring]:
     return found
 
 
-def last_exit(vm: int, vcpu: int, cpu: int | None) -> Record | None:
+def last_exit(vm: int, vcpu: int, cpu: int | None, open_records: frozenset[int]) -> Record | None:
     """The newest exit of a vCPU, on `cpu` or on any."""
     newest = None
     for ring in rings():
         if cpu is not None and ring.cpu != cpu:
             continue
         for count in (64, 4096):
-            found = [r for r in ring.last(count) if r.is_exit and (r.vm, r.vcpu) == (vm, vcpu)]
+            found = [r for r in ring.last(count, open_records) if r.is_exit and (r.vm, r.vcpu) == (vm, vcpu)]
             if found:
                 if newest is None or found[-1].time > newest.time:
                     newest = found[-1]

@@ -5,6 +5,7 @@ frame pointer; this one reads the prologue up to the PC."""
 import struct
 
 import gdb
+from gdb.FrameDecorator import FrameDecorator
 from gdb.unwinder import Unwinder
 
 from . import machine
@@ -59,6 +60,32 @@ class Prologue:
 
 def _signed(value: int, width: int) -> int:
     return value - (1 << width) if value >> width - 1 else value
+
+
+class Decorator(FrameDecorator):
+    """Names what gdb cannot: code of the assembly files, and a noreturn call at the end of its function."""
+
+    def function(self):
+        frame = self.inferior_frame()
+        pc = frame.pc()
+        if frame.function() is not None or not machine.image.contains(pc):
+            return frame.name()
+        name = machine.hypervisor_symbol(pc - (1 if frame.level() else 0)).split("+")[0]
+        return name or "(world switch)"
+
+
+class FrameNames:
+    """Leaves the frame at PC 0 out of backtraces: it says that there is no caller, see _caller()."""
+
+    name = "arm_vcpu-frames"
+    enabled = True
+    priority = 100
+
+    def filter(self, frames):
+        for frame in frames:
+            inferior_frame = frame.inferior_frame()
+            if inferior_frame.level() == 0 or inferior_frame.pc() != 0:
+                yield Decorator(frame)
 
 
 class HypervisorUnwinder(Unwinder):

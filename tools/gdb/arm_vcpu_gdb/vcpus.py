@@ -245,6 +245,11 @@ def vcpus() -> Iterator[Vcpu]:
                 pass
 
 
+def open_records() -> frozenset[int]:
+    """Addresses of the records of exits that are not over."""
+    return frozenset(int(vcpu.value["open_record"]) for vcpu in vcpus()) - {0}
+
+
 def current() -> Vcpu:
     """The vCPU of the selected thread's CPU; of a machine with one vCPU, that one."""
     selected = gdb.selected_thread()

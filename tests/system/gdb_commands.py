@@ -82,7 +82,7 @@ def test_in_guest(session: Part) -> None:
 def test_memory(arguments: list[str]) -> None:
     """The descriptors and the memory that walk names, read by QEMU's monitor by physical address."""
     first = Session(arguments, ["break handle_smc64_exception", "continue", "walk 0x40081000"])
-    text = first.of("walk 0x40081000")
+    text = first.results[2]
     places = [(int(at, 16), int(raw, 16)) for at, raw in re.findall(r"PA (0x\w+)\)?: (0x\w+)", text)]
     memory = expect(text, r"memory there: (0x\w+) at PA (0x\w+)", "the memory")
     places.append((int(memory.group(2), 16), int(memory.group(1), 16)))

@@ -65,7 +65,7 @@ enum class Confidence : std::uint8_t { possible, likely, certain };
 // One value that a diagnosis rests on.
 struct Evidence {
   enum class Form : std::uint8_t {
-    text,     // no value
+    text,  // no value
     hex,
     decimal,
     code,     // an address of the guest's code, for the symbolizer
@@ -94,8 +94,8 @@ class Diagnosis {
   [[nodiscard]] unsigned vcpu() const noexcept { return vcpu_; }
   [[nodiscard]] std::optional<std::uint64_t> pc() const noexcept { return pc_; }
 
-  [[nodiscard]] std::string_view what() const noexcept { return at(what_); }      // what happened
-  [[nodiscard]] std::string_view cause() const noexcept;                          // the rule's, or the catalogue's
+  [[nodiscard]] std::string_view what() const noexcept { return at(what_); }  // what happened
+  [[nodiscard]] std::string_view cause() const noexcept;                      // the rule's, or the catalogue's
   [[nodiscard]] std::string_view advice() const noexcept;
   [[nodiscard]] std::size_t evidence_count() const noexcept { return evidence_count_; }
   [[nodiscard]] Evidence evidence(std::size_t index) const noexcept;

@@ -33,10 +33,10 @@ class ExitLoopDetector {
   static constexpr unsigned kRepetitionsEl0 = 1000;  // a program may probe, and its kernel may answer
 
   struct Loop {
-    unsigned period{};                                // members
-    std::uint64_t repetitions{};                      // of the period
-    std::uint64_t first{}, last{};                    // ticks
-    std::array<trace::Record, kMaxPeriod> member{};   // the last round, in order
+    unsigned period{};                               // members
+    std::uint64_t repetitions{};                     // of the period
+    std::uint64_t first{}, last{};                   // ticks
+    std::array<trace::Record, kMaxPeriod> member{};  // the last round, in order
   };
 
   // Feed the records of one vCPU, in order. True: they end in a loop, which loop() describes. Stays true while it goes
@@ -52,7 +52,7 @@ class ExitLoopDetector {
   std::uint64_t next_{};                             // records seen in this run of no progress
   std::array<std::uint64_t, kMaxPeriod + 1> run_{};  // run_[p]: the last run_[p] records equal those p before them
   std::array<std::uint64_t, kMaxPeriod + 1> run_start_{};  // ticks
-  unsigned period_{};                                // of the loop that was found
+  unsigned period_{};                                      // of the loop that was found
 };
 
 // Guest-internal loops, from guest_sample records.
@@ -71,10 +71,10 @@ class StormDetector {
   struct Storm {
     Kind kind{};
     std::uint64_t samples{};
-    std::uint64_t first{}, last{};          // ticks
-    std::uint64_t in_vectors{};             // of the samples
+    std::uint64_t first{}, last{};  // ticks
+    std::uint64_t in_vectors{};     // of the samples
     std::uint64_t lowest_pc{}, highest_pc{};
-    trace::Record sample{};                 // the last
+    trace::Record sample{};  // the last
   };
 
   // Feed all records of one vCPU, in order. `counter_hz` 0: times are not looked at.

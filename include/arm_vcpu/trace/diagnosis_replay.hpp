@@ -10,10 +10,10 @@
 namespace arm_vcpu::diag {
 
 struct ReplayContext {
-  std::uint64_t counter_hz{};                 // 0: not known; rules that need time stay silent
-  std::span<const trace::VmInfo> vms{};         // by Record::vm
-  std::span<const DeviceRange> devices{};       // of the guests' machine, when it is known
-  bool reset_unclean{};                       // the trace area's boot_count is not 0, clean_shutdown is 0
+  std::uint64_t counter_hz{};              // 0: not known; rules that need time stay silent
+  std::span<const trace::VmInfo> vms{};    // by Record::vm
+  std::span<const DeviceRange> devices{};  // of the guests' machine, when it is known
+  bool reset_unclean{};                    // the trace area's boot_count is not 0, clean_shutdown is 0
   std::uint64_t boot_count{};
 };
 

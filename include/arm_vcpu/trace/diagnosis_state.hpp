@@ -60,7 +60,7 @@ struct RamRange {
 
 struct DeviceRange {
   std::string_view name{};  // of the device-tree node: "pl011@9000000"
-  std::uint64_t base{};   // IPA
+  std::uint64_t base{};     // IPA
   std::uint64_t bytes{};
   AccessWidths widths{kAllWidths};
   bool passthrough{};  // mapped at stage 2: accesses are expected not to exit
@@ -92,9 +92,9 @@ struct VmConfiguration {
   std::uint64_t entry{};
   std::uint64_t dtb{};  // IPA; 0: none
   const DeviceTreeFacts* device_tree{};
-  const ImageHeader* image_header{};  // null: a bare binary, or firmware
+  const ImageHeader* image_header{};        // null: a bare binary, or firmware
   std::span<const std::uint64_t> mpidrs{};  // affinity of each vCPU
-  unsigned ipa_bits{};                    // 0: not known
+  unsigned ipa_bits{};                      // 0: not known
   bool passthrough_interrupt{};
   bool passthrough_timer{};
   std::optional<std::uint64_t> cntvoff_el2{};  // what every vCPU of the VM was set up with
@@ -113,8 +113,8 @@ struct TimerSnapshot {
   std::uint64_t cntv_ctl_el0{};
   std::uint64_t cntv_cval_el0{};
   std::uint64_t cntvoff_el2{};
-  std::uint64_t now{};          // CNTPCT_EL0
-  std::uint32_t intid{27};      // the virtual timer's, in the guest
+  std::uint64_t now{};      // CNTPCT_EL0
+  std::uint32_t intid{27};  // the virtual timer's, in the guest
 };
 
 // One interrupt of the vGIC, as VgicIrq has it.
@@ -134,12 +134,12 @@ struct InterruptSnapshot {
   gic::IchMisr misr{};
   gic::IchVmcr vmcr{};
   std::span<const InterruptView> irqs{};  // those not idle; may be empty
-  std::uint32_t maintenance_intid{25};  // physical
+  std::uint32_t maintenance_intid{25};    // physical
 };
 
 // What a scheduler on top of the library knows.
 struct SchedulerSnapshot {
-  unsigned waiting_vcpus{};       // for this CPU
+  unsigned waiting_vcpus{};  // for this CPU
   std::uint64_t slice_ticks{};
   std::uint64_t running_ticks{};  // of the current vCPU, without an exit
   std::uint64_t cnthp_ctl_el2{};
@@ -149,8 +149,8 @@ struct CapturedState {
   std::string_view vm_name{};
   unsigned vm{};
   unsigned vcpu{};
-  std::uint64_t counter_hz{};  // 0: ticks are printed as such
-  const ExitFrame* exit{};     // latched at the last exit; its PC is the faulting instruction's
+  std::uint64_t counter_hz{};               // 0: ticks are printed as such
+  const ExitFrame* exit{};                  // latched at the last exit; its PC is the faulting instruction's
   const GuestSystemRegisters* registers{};  // refreshed: refresh_system_registers()
   bool registers_are_sampled{};             // only ESR, FAR, ELR and VBAR of EL1 are known, from a sample
   const Capabilities* capabilities{};
@@ -199,7 +199,7 @@ struct FailedEntry {
 // The guest was given an undefined instruction exception; the exit frame says for what.
 struct UndefinedInjected {};
 struct Call {
-  std::array<std::uint64_t, 4> x{};      // x0 to x3 as the guest passed them
+  std::array<std::uint64_t, 4> x{};  // x0 to x3 as the guest passed them
   Conduit conduit{};
   std::uint16_t immediate{};
   std::optional<std::int64_t> answer{};  // empty: none was given
@@ -219,13 +219,13 @@ struct HypervisorCrash {
   std::uint64_t elr{};
   std::uint64_t spsr{};
   std::uint64_t sp{};
-  std::uint64_t frame_pointer{};                    // x29
-  bool on_sp_el0{};                                 // one of the first four vectors
-  std::uint64_t stack_base{};                       // lowest usable byte
+  std::uint64_t frame_pointer{};  // x29
+  bool on_sp_el0{};               // one of the first four vectors
+  std::uint64_t stack_base{};     // lowest usable byte
   std::uint64_t stack_top{};
-  std::uint64_t guard_bytes{0x1000};                // below stack_base
-  std::span<const std::uint64_t> backtrace{};         // return addresses, innermost first
-  std::optional<std::uint32_t> instruction{};       // at ELR, when it can be read
+  std::uint64_t guard_bytes{0x1000};           // below stack_base
+  std::span<const std::uint64_t> backtrace{};  // return addresses, innermost first
+  std::optional<std::uint32_t> instruction{};  // at ELR, when it can be read
   std::optional<std::uint64_t> cptr_el2{};
 };
 struct StuckLock {

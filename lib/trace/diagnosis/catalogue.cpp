@@ -13,7 +13,9 @@ constexpr CodeInfo kCatalogue[] = {
 
 }  // namespace
 
-std::span<const CodeInfo> catalogue() noexcept { return kCatalogue; }
+std::span<const CodeInfo> catalogue() noexcept {
+  return kCatalogue;
+}
 
 const CodeInfo& info_of(Code code) noexcept {
   for (const CodeInfo& info : kCatalogue) {

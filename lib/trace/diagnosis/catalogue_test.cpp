@@ -25,7 +25,8 @@ TEST(Catalogue, ParsesWhatPeopleType) {
   EXPECT_EQ(parse_code("AV0003"), Code::mmio_failure);
   EXPECT_EQ(parse_code("av3"), Code::mmio_failure);
   EXPECT_EQ(parse_code("9999"), Code::unknown);
-  for (const char* bad : {"", "AV", "AV0037", "AV00003", "BV3", "3x", "AV-1", "0"}) EXPECT_FALSE(parse_code(bad)) << bad;
+  for (const char* bad : {"", "AV", "AV0037", "AV00003", "BV3", "3x", "AV-1", "0"})
+    EXPECT_FALSE(parse_code(bad)) << bad;
 }
 
 TEST(Catalogue, AnUnknownNumberIsUnknown) {
@@ -74,8 +75,7 @@ TEST(DiagnosisList, TheLeastCertainIsLeftOut) {
   add(list, Code::serror, Confidence::likely);
   add(list, Code::overlap, Confidence::possible);
   add(list, Code::boot_protocol, Confidence::certain);
-  EXPECT_THAT(codes(list),
-              ElementsAre(Code::boot_protocol, Code::mmio_failure, Code::exception_loop, Code::serror));
+  EXPECT_THAT(codes(list), ElementsAre(Code::boot_protocol, Code::mmio_failure, Code::exception_loop, Code::serror));
   EXPECT_EQ(list.left_out(), 1U);
   add(list, Code::unknown, Confidence::possible);
   EXPECT_EQ(list.size(), 4U);

@@ -30,7 +30,9 @@ bool is_text(const void* tree, int node, const char* name, std::string_view want
   return value != nullptr && bytes > 0 && std::string_view{value, static_cast<std::size_t>(bytes - 1)} == wanted;
 }
 
-int cells_of(int status) noexcept { return status >= 0 && status <= kMaxCells ? status : kMaxCells; }
+int cells_of(int status) noexcept {
+  return status >= 0 && status <= kMaxCells ? status : kMaxCells;
+}
 
 void add_memory(DeviceTreeFacts& facts, const void* tree, int node, int address_cells, int size_cells) noexcept {
   int bytes = 0;

@@ -54,8 +54,8 @@ void add_walks(Report& report, const CapturedState& state, std::optional<std::ui
   Words<48> attributes;
   if (walk->translated()) append(attributes.out(), walk->attributes);
   if (walk->translated()) {
-    report.value("stage 2 of IPA", *ipa, Evidence::Form::hex, "PA {:x}, level {}, {}", walk->output_address, walk->level,
-                 attributes.view());
+    report.value("stage 2 of IPA", *ipa, Evidence::Form::hex, "PA {:x}, level {}, {}", walk->output_address,
+                 walk->level, attributes.view());
   } else {
     report.value("stage 2 of IPA", *ipa, Evidence::Form::hex, "{} at level {}, descriptor {:x}", name_of(walk->outcome),
                  walk->level, walk->descriptor.raw);

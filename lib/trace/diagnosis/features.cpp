@@ -65,7 +65,9 @@ std::optional<std::uint64_t> hardware_value(SysRegId id, const CpuIdentity& cpu)
   return std::nullopt;
 }
 
-constexpr bool between(unsigned value, unsigned low, unsigned high) noexcept { return value >= low && value <= high; }
+constexpr bool between(unsigned value, unsigned low, unsigned high) noexcept {
+  return value >= low && value <= high;
+}
 
 const Feature* feature_of_debug(SysRegId id) noexcept {
   if (id.op1() == 1) return &kTrace;

@@ -13,8 +13,12 @@ using trace::Record;
 
 namespace {
 
-Ec class_of(const Record& record) noexcept { return Esr::from(record.esr).get<Esr::EC>(); }
-std::uint8_t mode_of(const Record& record) noexcept { return static_cast<std::uint8_t>(record.spsr & 0x1F); }
+Ec class_of(const Record& record) noexcept {
+  return Esr::from(record.esr).get<Esr::EC>();
+}
+std::uint8_t mode_of(const Record& record) noexcept {
+  return static_cast<std::uint8_t>(record.spsr & 0x1F);
+}
 
 // A push onto a stack that is not there: each round finds the stack pointer a frame lower.
 bool is_falling_push(const Record& now, const Record& before) noexcept {
@@ -25,7 +29,8 @@ bool is_falling_push(const Record& now, const Record& before) noexcept {
 }
 
 bool is_same(const Record& now, const Record& before) noexcept {
-  if (now.pc != before.pc || now.esr != before.esr || now.outcome != before.outcome || mode_of(now) != mode_of(before)) {
+  if (now.pc != before.pc || now.esr != before.esr || now.outcome != before.outcome ||
+      mode_of(now) != mode_of(before)) {
     return false;
   }
   if (now.far != before.far) return is_falling_push(now, before);
@@ -118,8 +123,8 @@ bool can_stop_a_guest(Ec ec) noexcept {
   return is_own_fault(ec) || ec == Ec::brk64 || ec == Ec::data_abort_lower || ec == Ec::instruction_abort_lower;
 }
 
-constexpr std::uint64_t kSpinBytes = 16;     // a loop that does nothing is not longer
-constexpr std::uint64_t kShortestMs = 150;   // of the fast kinds
+constexpr std::uint64_t kSpinBytes = 16;    // a loop that does nothing is not longer
+constexpr std::uint64_t kShortestMs = 150;  // of the fast kinds
 constexpr std::uint64_t kShortestSlowMs = 350;
 
 }  // namespace

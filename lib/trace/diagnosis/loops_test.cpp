@@ -13,8 +13,8 @@ using trace::Outcome;
 class Loops : public TestState {
  protected:
   trace::Record abort(std::uint64_t pc, std::uint64_t ipa, Outcome outcome, bool write = false) {
-    trace::Record one = record(Kind::exit_sync, pc, esr_of(Ec::data_abort_lower, abort_iss(Fsc::translation_l3, true, write)),
-                               outcome);
+    trace::Record one =
+        record(Kind::exit_sync, pc, esr_of(Ec::data_abort_lower, abort_iss(Fsc::translation_l3, true, write)), outcome);
     one.far = ipa;
     one.hpfar = ipa >> 12 << 4;
     return one;
@@ -179,9 +179,10 @@ TEST_F(Loops, AProgramThatProbesMayFailOften) {
 TEST_F(Loops, CacheMaintenanceOnAHoleIsHealthy) {
   for (int i = 0; i < 200; ++i) {
     trace::Record one = abort(kEntry, 0xA00'0000, Outcome::handled);
-    one.esr = esr_of(Ec::data_abort_lower,
-                     static_cast<std::uint32_t>(
-                         DataAbortIss{}.with<DataAbortIss::CM>(true).with<DataAbortIss::DFSC>(Fsc::translation_l3).raw));
+    one.esr =
+        esr_of(Ec::data_abort_lower,
+               static_cast<std::uint32_t>(
+                   DataAbortIss{}.with<DataAbortIss::CM>(true).with<DataAbortIss::DFSC>(Fsc::translation_l3).raw));
     push(one);
   }
   EXPECT_THAT(health(), IsEmpty());
@@ -219,7 +220,8 @@ TEST_F(Loops, VectorsThatStageOneDoesNotMap) {
 }
 
 TEST_F(Loops, AHandlerWhoseFirstPushFaults) {
-  for (unsigned i = 0; i < 40; ++i) push_sample(kVbar + 0x200 + 4 * (i % 2), kDataAbortSame, kVbar + 0x204, 0x1000 - 16 * i);
+  for (unsigned i = 0; i < 40; ++i)
+    push_sample(kVbar + 0x200 + 4 * (i % 2), kDataAbortSame, kVbar + 0x204, 0x1000 - 16 * i);
   EXPECT_THAT(health(), ElementsAre(Code::exception_loop));
   EXPECT_THAT(text(), HasSubstr("an instruction in the vector itself faults"));
 }
@@ -261,7 +263,8 @@ TEST_F(Loops, ASystemCallLoopIsHealthy) {
 }
 
 TEST_F(Loops, ABreakpointInABusyLoopIsHealthy) {
-  for (unsigned i = 0; i < 1000; ++i) push_sample(i % 2 == 0 ? kVbar + 0x200 : kEntry + 0x40 * (i % 7), esr_of(Ec::brk64), kEntry);
+  for (unsigned i = 0; i < 1000; ++i)
+    push_sample(i % 2 == 0 ? kVbar + 0x200 : kEntry + 0x40 * (i % 7), esr_of(Ec::brk64), kEntry);
   EXPECT_THAT(health(), IsEmpty()) << "kprobes";
 }
 

@@ -20,12 +20,12 @@ OpcodeClass classify_load_store(std::uint32_t opcode) noexcept {
   if (simd) return load_store_simd;
   switch (family) {
     case 0b001:
-      if (bit24) return load_store_plain;                          // LDAPUR, STLUR
-      if ((opcode >> 23 & 1) == 0) {                               // LDXR, STXR, CASP
+      if (bit24) return load_store_plain;  // LDAPUR, STLUR
+      if ((opcode >> 23 & 1) == 0) {       // LDXR, STXR, CASP
         return bit21 && (opcode >> 31) == 0 ? load_store_atomic : load_store_exclusive;
       }
-      return bit21 ? load_store_atomic : load_store_plain;         // CAS; LDAR, STLR
-    case 0b011: return load_store_plain;                           // literal
+      return bit21 ? load_store_atomic : load_store_plain;  // CAS; LDAR, STLR
+    case 0b011: return load_store_plain;                    // literal
     case 0b101: return load_store_pair;
     case 0b111:
       if (bit24) return load_store_plain;  // unsigned offset

@@ -11,10 +11,10 @@
 namespace arm_vcpu::diag {
 
 enum class OpcodeClass : std::uint8_t {
-  other,              // valid, as far as this goes: data processing, branches, hints
-  udf,                // permanently undefined
-  unallocated,        // op0 0b0001, 0b0011, or 0b0000 with bit 31 clear and not UDF
-  load_store_plain,   // one general register, no write-back: ESR_ELx.ISS.ISV is 1
+  other,             // valid, as far as this goes: data processing, branches, hints
+  udf,               // permanently undefined
+  unallocated,       // op0 0b0001, 0b0011, or 0b0000 with bit 31 clear and not UDF
+  load_store_plain,  // one general register, no write-back: ESR_ELx.ISS.ISV is 1
   load_store_pair,
   load_store_writeback,
   load_store_simd,
@@ -25,14 +25,14 @@ enum class OpcodeClass : std::uint8_t {
   memory_copy,        // CPY*, SET*
   dc_zva,
   cache_maintenance,
-  system_register,    // MRS, MSR (register)
-  system_instruction, // SYS, SYSL that are no cache maintenance
+  system_register,     // MRS, MSR (register)
+  system_instruction,  // SYS, SYSL that are no cache maintenance
   hvc,
   smc,
   svc,
   brk,
   eret,
-  fp_simd,            // data processing
+  fp_simd,  // data processing
   sve,
   sme,
 };
@@ -40,7 +40,8 @@ enum class OpcodeClass : std::uint8_t {
 [[nodiscard]] OpcodeClass classify(std::uint32_t opcode) noexcept;
 [[nodiscard]] std::string_view name_of(OpcodeClass opcode_class) noexcept;
 
-// A load or store whose abort has no instruction syndrome. [armarm] "ISS encoding for an exception from a Data Abort", ISV
+// A load or store whose abort has no instruction syndrome. [armarm] "ISS encoding for an exception from a Data Abort",
+// ISV
 [[nodiscard]] constexpr bool has_no_syndrome(OpcodeClass opcode_class) noexcept {
   return opcode_class >= OpcodeClass::load_store_pair && opcode_class <= OpcodeClass::cache_maintenance;
 }
@@ -49,6 +50,8 @@ enum class OpcodeClass : std::uint8_t {
 [[nodiscard]] constexpr SysRegId sysreg_of(std::uint32_t opcode) noexcept {
   return SysRegId{opcode >> 19 & 3, opcode >> 16 & 7, opcode >> 12 & 15, opcode >> 8 & 15, opcode >> 5 & 7};
 }
-[[nodiscard]] constexpr bool is_sysreg_read(std::uint32_t opcode) noexcept { return (opcode >> 21 & 1) != 0; }
+[[nodiscard]] constexpr bool is_sysreg_read(std::uint32_t opcode) noexcept {
+  return (opcode >> 21 & 1) != 0;
+}
 
 }  // namespace arm_vcpu::diag

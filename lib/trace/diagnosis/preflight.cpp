@@ -46,9 +46,9 @@ void check_stage2_shape(const CapturedState& state, DiagnosisList& out) noexcept
   if (layout && aligned && !level0) return;
   Report report{state, Code::start_level, Confidence::certain};
   report.what("{}: {}", VmName{state}.view(),
-              !layout   ? "VTCR_EL2 describes no legal table"
-              : level0  ? "stage 2 starts at level 0, and this CPU cannot"
-                        : "the stage-2 root is not aligned to its size");
+              !layout  ? "VTCR_EL2 describes no legal table"
+              : level0 ? "stage 2 starts at level 0, and this CPU cannot"
+                       : "the stage-2 root is not aligned to its size");
   report.value("VTCR_EL2", vtcr.raw, Evidence::Form::hex, "T0SZ {}, SL0 {}, TG0 {}", vtcr.get<Vtcr::T0SZ>(),
                vtcr.get<Vtcr::SL0>(), vtcr.get<Vtcr::TG0>());
   report.value("VTTBR_EL2", state.registers->vttbr_el2);
@@ -287,8 +287,8 @@ void check_protocol(const CapturedState& state, DiagnosisList& out) noexcept {
   if (state.memory != nullptr) {
     const auto magic = state.memory->read(vm.dtb, 4);
     if (!magic || *magic != kDtbMagic) {
-      return report_protocol(state, "there is no device tree where x0 points", "word at x0", magic.value_or(0), kDtbMagic,
-                             out);
+      return report_protocol(state, "there is no device tree where x0 points", "word at x0", magic.value_or(0),
+                             kDtbMagic, out);
     }
   }
   if (vm.device_tree != nullptr && !vm.device_tree->valid) {
@@ -329,7 +329,8 @@ void check_cpu_nodes(const CapturedState& state, DiagnosisList& out) noexcept {
     }
     if (found) continue;
     Report report{state, Code::cpu_on_failed, Confidence::certain};
-    report.what("{}: the device tree's CPU {:x} is no CPU of this VM", VmName{state}.view(), vm.device_tree->cpu_reg[i]);
+    report.what("{}: the device tree's CPU {:x} is no CPU of this VM", VmName{state}.view(),
+                vm.device_tree->cpu_reg[i]);
     for (std::size_t n = 0; n < vm.mpidrs.size() && n < 8; ++n) report.value("vCPU affinity", vm.mpidrs[n]);
     report.cause("CPU_ON of this node's `reg` will answer INVALID_PARAMETERS");
     report.advice("make the cpu nodes' `reg` the affinities of the vCPUs");

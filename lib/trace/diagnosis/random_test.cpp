@@ -68,7 +68,12 @@ class Random : public TestState {
       }
       case 8: return trigger::UncleanReset{any()};
       case 9: return trigger::StuckLock{"lock", static_cast<unsigned>(random() % 2), 0, any(), any()};
-      case 10: return trigger::CompletedRead{&exit.frame, &exit.frame, {any(), static_cast<AccessWidth>(random() % 4), static_cast<std::uint8_t>(random() % 32), AccessWidth::word, random() % 2 == 0}, any()};
+      case 10:
+        return trigger::CompletedRead{&exit.frame,
+                                      &exit.frame,
+                                      {any(), static_cast<AccessWidth>(random() % 4),
+                                       static_cast<std::uint8_t>(random() % 32), AccessWidth::word, random() % 2 == 0},
+                                      any()};
       default: return trigger::Inspection{};
     }
   }

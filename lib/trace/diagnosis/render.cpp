@@ -24,7 +24,8 @@ void append_value(TextBuffer& out, const Evidence& evidence, const Symbolizer* s
   format_to(out, " {:x}", evidence.value);
   if (symbols == nullptr) return;
   Words<96> name;
-  if (symbols->symbolize(name.out(), evidence.value, evidence.form == Form::el2_code)) format_to(out, " <{}>", name.view());
+  if (symbols->symbolize(name.out(), evidence.value, evidence.form == Form::el2_code))
+    format_to(out, " <{}>", name.view());
 }
 
 }  // namespace
@@ -97,9 +98,18 @@ void dump(const CapturedState& state, LineSink& sink, const Symbolizer* symbols)
   constexpr std::size_t kLast = 12;
   const auto records = state.records.size() <= kLast ? state.records : state.records.last(kLast);
   for (const trace::Record& record : records) {
-    Line line{"  record {} t {} vm{} vcpu{} {} {} PC {:x} ESR {:x} FAR {:x} HPFAR {:x} data {:x}", record.sequence,
-              record.time, record.vm, record.vcpu, name_of(record.kind), name_of(record.outcome), record.pc, record.esr,
-              record.far, record.hpfar, record.data};
+    Line line{"  record {} t {} vm{} vcpu{} {} {} PC {:x} ESR {:x} FAR {:x} HPFAR {:x} data {:x}",
+              record.sequence,
+              record.time,
+              record.vm,
+              record.vcpu,
+              name_of(record.kind),
+              name_of(record.outcome),
+              record.pc,
+              record.esr,
+              record.far,
+              record.hpfar,
+              record.data};
     line.send(sink);
   }
 }

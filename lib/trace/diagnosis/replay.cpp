@@ -190,8 +190,8 @@ class Replay {
       vcpu->in_storm = storm;
     }
     // Most records end here.
-    const bool failed = record.kind == Kind::exit_sync &&
-                        (record.outcome == Outcome::injected || record.outcome == Outcome::failed);
+    const bool failed =
+        record.kind == Kind::exit_sync && (record.outcome == Outcome::injected || record.outcome == Outcome::failed);
     const bool refused = record.kind == Kind::psci_call && static_cast<std::int32_t>(record.data >> 32) < 0;
     if (!failed && !refused && record.kind != Kind::exit_serror) return;
     if (was_seen(record)) return;

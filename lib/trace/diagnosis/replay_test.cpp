@@ -26,10 +26,12 @@ class Replay : public TestState, public ReplaySink {
     vm.ram_pa = 0x1'0000'0000;
     vm.ram_bytes = kRamBytes;
     vm.entry = kEntry;
-    replay(records, {.counter_hz = kHz, .vms = {&vm, 1}, .devices = devices, .reset_unclean = unclean, .boot_count = 2}, *this);
+    replay(records, {.counter_hz = kHz, .vms = {&vm, 1}, .devices = devices, .reset_unclean = unclean, .boot_count = 2},
+           *this);
   }
   void abort(std::uint64_t pc, std::uint64_t ipa, Outcome outcome) {
-    trace::Record one = record(Kind::exit_sync, pc, esr_of(Ec::data_abort_lower, abort_iss(Fsc::translation_l3)), outcome);
+    trace::Record one =
+        record(Kind::exit_sync, pc, esr_of(Ec::data_abort_lower, abort_iss(Fsc::translation_l3)), outcome);
     one.far = ipa;
     one.hpfar = ipa >> 12 << 4;
     push(one);
@@ -81,7 +83,8 @@ TEST_F(Replay, LoopsAreToldOnceToo) {
 }
 
 TEST_F(Replay, UndefinedRegisterWithItsValue) {
-  trace::Record one = record(Kind::exit_sync, kEntry + 0x1000, esr_of(Ec::sysreg, sysreg::PMCR_EL0.iss() | 7U << 5), Outcome::injected);
+  trace::Record one =
+      record(Kind::exit_sync, kEntry + 0x1000, esr_of(Ec::sysreg, sysreg::PMCR_EL0.iss() | 7U << 5), Outcome::injected);
   one.data = 0x1234;
   push(one);
   run();

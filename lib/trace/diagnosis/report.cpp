@@ -52,7 +52,9 @@ Duration::Duration(std::uint64_t ticks, std::uint64_t counter_hz) noexcept {
   }
 }
 
-std::string_view Diagnosis::cause() const noexcept { return cause_.length != 0 ? at(cause_) : info_of(code_).cause; }
+std::string_view Diagnosis::cause() const noexcept {
+  return cause_.length != 0 ? at(cause_) : info_of(code_).cause;
+}
 std::string_view Diagnosis::advice() const noexcept {
   return advice_.length != 0 ? at(advice_) : info_of(code_).advice;
 }

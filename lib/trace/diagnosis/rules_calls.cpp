@@ -43,7 +43,9 @@ struct FunctionName : Words<96> {
   }
 };
 
-PsciFunction function_of(FunctionId id) noexcept { return PsciFunction{id.get<FunctionId::Number>()}; }
+PsciFunction function_of(FunctionId id) noexcept {
+  return PsciFunction{id.get<FunctionId::Number>()};
+}
 bool is_function(FunctionId id, PsciFunction function) noexcept {
   return !arm_vcpu::name_of(id).empty() && is_psci_call(id) && function_of(id) == function;
 }
@@ -54,8 +56,7 @@ void add_arguments(Report& report, const CapturedState& state, const Call& why) 
   const FunctionId id = FunctionId::from_x0(why.x[0]);
   const bool known = !arm_vcpu::name_of(id).empty() && is_psci_call(id);
   for (unsigned i = 0; i < 3; ++i) {
-    const explain::PsciArgument argument =
-        known ? explain::argument_of(function_of(id), i) : explain::PsciArgument{};
+    const explain::PsciArgument argument = known ? explain::argument_of(function_of(id), i) : explain::PsciArgument{};
     if (known && argument.name.empty()) continue;
     if (known && argument.name == "psci_func_id") {
       report.value(kRegisters[i], why.x[i + 1], Evidence::Form::hex, "{}: {}", argument.name,
@@ -128,7 +129,8 @@ void explain_cpu_on(const CapturedState& state, const Call& why, DiagnosisList& 
   }
   if (mpidrs.size() > 4) report.note("vCPU affinity", "{} more", mpidrs.size() - 4);
   const DeviceTreeFacts* tree = state.configuration != nullptr ? state.configuration->device_tree : nullptr;
-  const auto regs = tree != nullptr ? std::span{tree->cpu_reg}.first(tree->cpu_count) : std::span<const std::uint64_t>{};
+  const auto regs =
+      tree != nullptr ? std::span{tree->cpu_reg}.first(tree->cpu_count) : std::span<const std::uint64_t>{};
   if (status == PsciStatus::INVALID_ADDRESS) {
     report.cause("the entry point {:x} is not executable memory of the guest", why.x[2]);
     report.advice("pass the physical (intermediate) address of the secondary entry, not a virtual one");
@@ -246,7 +248,8 @@ void report_advance(const CapturedState& state, const Record& call, Confidence c
   Report report{state, Code::call_advance, confidence};
   report.pc(call.pc);
   report.what("{}: {} at {:x}: {}", Who{state}.view(), smc ? "SMC" : "HVC", smc ? call.pc : call.pc - 4, how);
-  report.value("ELR_EL2 at the exit", call.pc, Evidence::Form::code, "{}", smc ? "an SMC is at it" : "an HVC is before it");
+  report.value("ELR_EL2 at the exit", call.pc, Evidence::Form::code, "{}",
+               smc ? "an SMC is at it" : "an HVC is before it");
   report.value("X0 at the exit", call.data);
   for (const std::uint64_t at : {call.pc - 4, call.pc}) {
     if (const auto opcode = instruction_at(state, at)) {
@@ -269,8 +272,10 @@ void check_call_advance(const CapturedState& state, DiagnosisList& out) noexcept
     const Ec ec = Esr::from(record.esr).get<Esr::EC>();
     // The call again, with its own answer as the function ID: the PC did not move.
     if (call != nullptr && answered != nullptr && record.pc == call->pc && record.esr == call->esr &&
-        (record.data & 0xFFFF'FFFF) == answered->data >> 32 && (record.data & 0xFFFF'FFFF) != (call->data & 0xFFFF'FFFF)) {
-      return report_advance(state, record, Confidence::likely, "executed again, with its own answer as the function ID", out);
+        (record.data & 0xFFFF'FFFF) == answered->data >> 32 &&
+        (record.data & 0xFFFF'FFFF) != (call->data & 0xFFFF'FFFF)) {
+      return report_advance(state, record, Confidence::likely, "executed again, with its own answer as the function ID",
+                            out);
     }
     const bool is_call = ec == Ec::hvc64 || ec == Ec::smc64;
     call = is_call ? &record : nullptr;

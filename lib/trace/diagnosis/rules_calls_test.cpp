@@ -9,8 +9,8 @@ using trace::Kind;
 class Calls : public TestState {
  protected:
   Calls() { set_exit(esr_of(Ec::hvc64), kEntry + 4); }
-  std::vector<Code> call(std::uint64_t x0, std::optional<std::int64_t> answer, std::uint64_t x1 = 0, std::uint64_t x2 = 0,
-                         Conduit conduit = Conduit::hvc) {
+  std::vector<Code> call(std::uint64_t x0, std::optional<std::int64_t> answer, std::uint64_t x1 = 0,
+                         std::uint64_t x2 = 0, Conduit conduit = Conduit::hvc) {
     look(trigger::Call{.x = {x0, x1, x2, 0}, .conduit = conduit, .answer = answer});
     return codes();
   }
@@ -51,9 +51,9 @@ TEST_F(Calls, AMandatoryFunctionIsMissing) {
 
 TEST_F(Calls, ProbesOfAHealthyBootAreSilent) {
   // What Linux and U-Boot ask for, and may be refused.
-  for (const std::uint64_t id : {0x8000'0001ULL, 0x8000'8000ULL, 0x8400'0006ULL, 0xC400'000EULL, 0xC400'0012ULL,
-                                 0x8400'0050ULL, 0x8600'FF01ULL, 0xC500'0020ULL, 0x8400'0063ULL, 0xC400'0020ULL,
-                                 0xC200'0000ULL, 0xB200'0001ULL}) {
+  for (const std::uint64_t id :
+       {0x8000'0001ULL, 0x8000'8000ULL, 0x8400'0006ULL, 0xC400'000EULL, 0xC400'0012ULL, 0x8400'0050ULL, 0x8600'FF01ULL,
+        0xC500'0020ULL, 0x8400'0063ULL, 0xC400'0020ULL, 0xC200'0000ULL, 0xB200'0001ULL}) {
     EXPECT_THAT(call(id, -1), IsEmpty()) << std::hex << id;
   }
   EXPECT_THAT(call(0x8400'0000, 0x1'0001), IsEmpty());

@@ -45,8 +45,7 @@ void explain_sysreg(const CapturedState& state, DiagnosisList& out) noexcept {
   const bool is_instruction = id.op0() == 1;
   const unsigned rt = iss.get<SysRegIss::Rt>();
   const Feature* feature = feature_of(id);
-  const Visibility visibility =
-      feature != nullptr ? visibility_of(*feature, state.capabilities) : Visibility::unknown;
+  const Visibility visibility = feature != nullptr ? visibility_of(*feature, state.capabilities) : Visibility::unknown;
   // A program may try; its kernel answers SIGILL. That is nobody's failure.
   if (is_el0(state) && visibility != Visibility::advertised) return;
 
@@ -75,8 +74,7 @@ void explain_sysreg(const CapturedState& state, DiagnosisList& out) noexcept {
 void explain_trapped_feature(const CapturedState& state, DiagnosisList& out) noexcept {
   const Ec ec = state.exit->esr.get<Esr::EC>();
   const Feature* feature = feature_of(ec);
-  const Visibility visibility =
-      feature != nullptr ? visibility_of(*feature, state.capabilities) : Visibility::unknown;
+  const Visibility visibility = feature != nullptr ? visibility_of(*feature, state.capabilities) : Visibility::unknown;
   if (is_el0(state) && visibility != Visibility::advertised) return;
   Report report{state, Code::undefined_instruction, feature != nullptr ? Confidence::likely : Confidence::possible};
   report.what("{}: {}, PC {:x}: undefined instruction exception", Who{state}.view(), Syndrome{state.exit->esr}.view(),
@@ -134,10 +132,11 @@ void explain_el1_undefined(const CapturedState& state, DiagnosisList& out) noexc
     report.value("instruction", *opcode, Evidence::Form::hex, "{}", name_of(what));
     report.value("HCR_EL2", hcr.raw, Evidence::Form::hex, "HCD {}, TSC {}", hcr.get<Hcr::HCD>() ? 1 : 0,
                  hcr.get<Hcr::TSC>() ? 1 : 0);
-    report.cause(what == OpcodeClass::hvc
-                     ? (hcr.get<Hcr::HCD>() ? "HCR_EL2.HCD makes HVC undefined" : "HVC was executed where it is undefined")
-                     : (hcr.get<Hcr::TSC>() ? "SMC was executed at EL0"
-                                            : "HCR_EL2.TSC is clear, so SMC goes to EL3, and there is none or it is off"));
+    report.cause(
+        what == OpcodeClass::hvc
+            ? (hcr.get<Hcr::HCD>() ? "HCR_EL2.HCD makes HVC undefined" : "HVC was executed where it is undefined")
+            : (hcr.get<Hcr::TSC>() ? "SMC was executed at EL0"
+                                   : "HCR_EL2.TSC is clear, so SMC goes to EL3, and there is none or it is off"));
     report.advice("use the conduit of /psci `method`; set HCR_EL2.TSC and clear HCD");
     report.done(out);
     return;
@@ -181,7 +180,9 @@ void explain_el1_undefined(const CapturedState& state, DiagnosisList& out) noexc
   report.done(out);
 }
 
-constexpr bool is_fatal_exception(Ec ec) noexcept { return is_own_fault(ec) || ec == Ec::brk64; }
+constexpr bool is_fatal_exception(Ec ec) noexcept {
+  return is_own_fault(ec) || ec == Ec::brk64;
+}
 
 // Between the exception and now the guest did not return: it is in a handler, or beyond.
 bool is_still_in_exception(const CapturedState& state) noexcept {
@@ -250,7 +251,8 @@ void explain(const CapturedState& state, const trigger::CompletedRead& why, Diag
     const std::uint64_t should = n == rt ? expected : why.before->gpr[n];
     const std::uint64_t is = why.after->gpr[n];
     if (is == should) continue;
-    const bool sign = n == rt && why.read.signed_ext && truncate(is, why.read.width) == truncate(should, why.read.width);
+    const bool sign =
+        n == rt && why.read.signed_ext && truncate(is, why.read.width) == truncate(should, why.read.width);
     Report report{state, sign ? Code::sign_extension : Code::zero_register, Confidence::certain};
     report.what("{}: a read of {} bytes at IPA {:x} into {}{} left x{} as {:x}, not {:x}", Who{state}.view(),
                 bytes_of(why.read.width), why.read.addr, rt == 31 ? "XZR, register " : "x", rt, n, is, should);

@@ -40,7 +40,8 @@ TEST_F(Guest, RegisterOfAnAdvertisedFeature) {
 }
 
 TEST_F(Guest, RegisterWithoutAName) {
-  EXPECT_THAT(undefined(esr_of(Ec::sysreg, SysRegId(3, 0, 15, 9, 7).iss() | 31U << 5)), ElementsAre(Code::sysreg_unhandled));
+  EXPECT_THAT(undefined(esr_of(Ec::sysreg, SysRegId(3, 0, 15, 9, 7).iss() | 31U << 5)),
+              ElementsAre(Code::sysreg_unhandled));
   EXPECT_THAT(text(), HasSubstr("S3_0_C15_C9_7"));
   EXPECT_THAT(text(), HasSubstr("XZR"));
 }
@@ -132,7 +133,8 @@ TEST_F(Guest, ReadsThatAreCompletedRight) {
   EXPECT_THAT(check({0x1000, Width::byte, 3, Width::word, true}, 0x80, 3, 0xFFFF'FF80), IsEmpty());
   EXPECT_THAT(check({0x1000, Width::word, 31, Width::word, false}, 0x80, 31, 0), IsEmpty());
 
-  EXPECT_THAT(check({0x1000, Width::byte, 3, Width::doubleword, true}, 0x80, 3, 0x80), ElementsAre(Code::sign_extension));
+  EXPECT_THAT(check({0x1000, Width::byte, 3, Width::doubleword, true}, 0x80, 3, 0x80),
+              ElementsAre(Code::sign_extension));
   EXPECT_THAT(check({0x1000, Width::byte, 3, Width::word, true}, 0x80, 3, 0xFFFF'FFFF'FFFF'FF80),
               ElementsAre(Code::sign_extension));
   EXPECT_THAT(check({0x1000, Width::word, 31, Width::word, false}, 0x80, 30, 0x80), ElementsAre(Code::zero_register));

@@ -27,7 +27,8 @@ void add_last_exits(Report& report, const CapturedState& state, unsigned most) n
 void add_hardware_figures(Report& report, const CapturedState& state) noexcept {
   if (state.requirements != nullptr) {
     report.note("asked", "{} bits of IPA, granule {} KiB{}", state.requirements->ipa_bits,
-                state.requirements->granule_kib, state.requirements->gic_system_registers ? ", GIC system registers" : "");
+                state.requirements->granule_kib,
+                state.requirements->gic_system_registers ? ", GIC system registers" : "");
   }
   if (state.capabilities == nullptr) return;
   const Capabilities& cpu = *state.capabilities;
@@ -40,8 +41,8 @@ void add_hardware_figures(Report& report, const CapturedState& state) noexcept {
   const unsigned pa = cpu.pa_bits() < stage2::kMaxAddressBits ? cpu.pa_bits() : stage2::kMaxAddressBits;
   if (pa < stage2::kMinIpaBits) return;
   const unsigned level1 = pa < 43 ? pa : 43;
-  report.note("legal, 4 KiB", "level 1: {} to {} bits, T0SZ {} to {}, SL0 1, 1 to {} root tables",
-              stage2::kMinIpaBits, level1, 64 - level1, 64 - stage2::kMinIpaBits, stage2::root_tables_for(level1, 1));
+  report.note("legal, 4 KiB", "level 1: {} to {} bits, T0SZ {} to {}, SL0 1, 1 to {} root tables", stage2::kMinIpaBits,
+              level1, 64 - level1, 64 - stage2::kMinIpaBits, stage2::root_tables_for(level1, 1));
   if (pa >= stage2::kMinPaBitsForLevel0) {
     report.note("legal, 4 KiB", "level 0: {} to {} bits, T0SZ {} to {}, SL0 2, 1 root table", 40, pa, 64 - pa, 24);
   } else {
@@ -111,19 +112,13 @@ void explain_serror(const CapturedState& state, Esr esr, DiagnosisList& out) noe
     using EA = Flag<9>;
     using DFSC = Field<5, 0, unsigned>;
   };
-  constexpr std::string_view kAet[] = {"uncontainable",
-                                       "unrecoverable",
-                                       "restartable",
-                                       "recoverable",
-                                       "reserved",
-                                       "reserved",
-                                       "corrected",
-                                       "reserved"};
+  constexpr std::string_view kAet[] = {"uncontainable", "unrecoverable", "restartable", "recoverable",
+                                       "reserved",      "reserved",      "corrected",   "reserved"};
   const auto iss = SerrorIss::from(esr.get<Esr::ISS>());
   const bool serror = esr.get<Esr::EC>() == Ec::serror;
   Report report{state, Code::serror, Confidence::certain};
-  report.what("{}: {} while the guest ran, PC {:x}", Who{state}.view(),
-              serror ? "SError" : Syndrome{esr}.view(), state.exit != nullptr ? state.exit->frame.elr : 0);
+  report.what("{}: {} while the guest ran, PC {:x}", Who{state}.view(), serror ? "SError" : Syndrome{esr}.view(),
+              state.exit != nullptr ? state.exit->frame.elr : 0);
   if (serror && iss.get<SerrorIss::IDS>()) {
     report.value("ESR_EL2", esr.raw, Evidence::Form::hex, "implementation defined syndrome");
   } else if (serror && iss.get<SerrorIss::DFSC>() == 0x11) {
@@ -146,7 +141,8 @@ void explain_serror(const CapturedState& state, Esr esr, DiagnosisList& out) noe
   report.done(out);
 }
 
-// --- AV0014, AV0020, AV0021 and the rest of what EL2 itself can take ----------------------------------------------------
+// --- AV0014, AV0020, AV0021 and the rest of what EL2 itself can take
+// ----------------------------------------------------
 
 void explain(const CapturedState& state, const trigger::HypervisorCrash& why, DiagnosisList& out) noexcept {
   const Ec ec = why.esr.get<Esr::EC>();
@@ -181,7 +177,9 @@ void explain(const CapturedState& state, const trigger::HypervisorCrash& why, Di
   if (ec == Ec::fp_access || ec == Ec::sve || ec == Ec::sme) {
     Report report = begin(Code::fp_at_el2, Confidence::certain);
     report.what("EL2 executed {} at {:x}, which CPTR_EL2 traps",
-                ec == Ec::sve ? "an SVE instruction" : ec == Ec::sme ? "an SME instruction" : "floating point or SIMD",
+                ec == Ec::sve   ? "an SVE instruction"
+                : ec == Ec::sme ? "an SME instruction"
+                                : "floating point or SIMD",
                 why.elr);
     if (why.cptr_el2) {
       report.value("CPTR_EL2", *why.cptr_el2, Evidence::Form::hex, "TFP {}", bits::extract(*why.cptr_el2, 10, 10));
@@ -201,10 +199,11 @@ void explain(const CapturedState& state, const trigger::HypervisorCrash& why, Di
     for (const std::uint64_t address : why.backtrace) same += !why.backtrace.empty() && address == why.backtrace[0];
     report.what("EL2 {} at {:x}", in_guard ? "ran into the guard page below its stack" : "runs outside its stack",
                 why.elr);
-    if (in_guard) report.value("guard page", why.stack_base - why.guard_bytes, Evidence::Form::hex, "{:x} bytes", why.guard_bytes);
+    if (in_guard)
+      report.value("guard page", why.stack_base - why.guard_bytes, Evidence::Form::hex, "{:x} bytes", why.guard_bytes);
     if (same >= 3) {
-      report.value("recursion", same, Evidence::Form::decimal, "frames of the {} in the backtrace return to the same place",
-                   why.backtrace.size());
+      report.value("recursion", same, Evidence::Form::decimal,
+                   "frames of the {} in the backtrace return to the same place", why.backtrace.size());
       report.cause("a function calls itself without end");
     } else {
       report.cause(in_guard ? "the stack is too small for this call, or a function has a large frame"
@@ -235,7 +234,8 @@ void explain(const CapturedState& state, const trigger::HypervisorCrash& why, Di
     report.cause("the hypervisor checked itself and failed: a defect of the hypervisor, not of the guest");
     report.advice("the line before this one names the check; report it with this dump");
   }
-  report.rejects(Code::el2_stack, known_stack ? "SP is inside the stack, FAR is not in the guard page" : "stack not known");
+  report.rejects(Code::el2_stack,
+                 known_stack ? "SP is inside the stack, FAR is not in the guard page" : "stack not known");
   finish(report);
 }
 
@@ -267,12 +267,13 @@ void explain(const CapturedState& state, const trigger::UncleanReset& why, Diagn
               close ? ", right after an SMC that was passed on" : "");
   if (smc != nullptr) {
     report.pc(smc->pc);
-    report.value("last SMC passed on", smc->data, Evidence::Form::hex, "vm{} vcpu{}, {} records before the end", smc->vm,
-                 smc->vcpu, after);
+    report.value("last SMC passed on", smc->data, Evidence::Form::hex, "vm{} vcpu{}, {} records before the end",
+                 smc->vm, smc->vcpu, after);
     report.value("SMC at", smc->pc, Evidence::Form::code);
   } else {
     report.note("last SMC passed on", "none in the records");
-    report.cause("no SMC of a guest was passed on: a watchdog, the power supply, or the hypervisor died without a report");
+    report.cause(
+        "no SMC of a guest was passed on: a watchdog, the power supply, or the hypervisor died without a report");
     report.advice("look at the last records and at the firmware's own log");
   }
   if (last != nullptr) {

@@ -52,11 +52,15 @@ TEST_F(Hypervisor, FloatingPoint) {
 
 TEST_F(Hypervisor, StackOverflow) {
   const std::uint64_t calls[] = {0x4008'2000, 0x4008'2000, 0x4008'2000, 0x4008'2000};
-  EXPECT_THAT(crash({.esr = Esr::from(esr_of(Ec::data_abort_same, 7)), .far = kStack - 16, .sp = kStack - 16, .backtrace = calls}),
+  EXPECT_THAT(crash({.esr = Esr::from(esr_of(Ec::data_abort_same, 7)),
+                     .far = kStack - 16,
+                     .sp = kStack - 16,
+                     .backtrace = calls}),
               ElementsAre(Code::el2_stack));
   EXPECT_EQ(list[0].confidence(), Confidence::certain);
   EXPECT_THAT(text(), HasSubstr("calls itself without end"));
-  EXPECT_THAT(crash({.esr = Esr::from(esr_of(Ec::data_abort_same, 7)), .far = kStack - 16}), ElementsAre(Code::el2_stack));
+  EXPECT_THAT(crash({.esr = Esr::from(esr_of(Ec::data_abort_same, 7)), .far = kStack - 16}),
+              ElementsAre(Code::el2_stack));
   EXPECT_THAT(text(), HasSubstr("stack is too small"));
 }
 
@@ -64,7 +68,8 @@ TEST_F(Hypervisor, WrongStackPointer) {
   EXPECT_THAT(crash({.esr = Esr::from(esr_of(Ec::data_abort_same, 7)), .far = 0x10, .on_sp_el0 = true}),
               ElementsAre(Code::el2_stack));
   EXPECT_THAT(text(), HasSubstr("SPSel 0"));
-  EXPECT_THAT(crash({.esr = Esr::from(esr_of(Ec::data_abort_same, 7)), .far = 0x10, .sp = 0x1000}), ElementsAre(Code::el2_stack));
+  EXPECT_THAT(crash({.esr = Esr::from(esr_of(Ec::data_abort_same, 7)), .far = 0x10, .sp = 0x1000}),
+              ElementsAre(Code::el2_stack));
   EXPECT_EQ(list[0].confidence(), Confidence::likely);
 }
 
@@ -77,7 +82,8 @@ TEST_F(Hypervisor, IllegalReturn) {
 TEST_F(Hypervisor, OrdinaryCrashesHaveNoName) {
   EXPECT_THAT(crash({.esr = Esr::from(esr_of(Ec::data_abort_same, 7)), .far = 0x10}), ElementsAre(Code::unknown));
   EXPECT_THAT(text(), HasSubstr("considered: AV0021"));
-  EXPECT_THAT(crash({.esr = Esr::from(esr_of(Ec::data_abort_same, 7)), .far = kStack - 0x1001}), ElementsAre(Code::unknown))
+  EXPECT_THAT(crash({.esr = Esr::from(esr_of(Ec::data_abort_same, 7)), .far = kStack - 0x1001}),
+              ElementsAre(Code::unknown))
       << "just below the guard page";
   EXPECT_THAT(crash({.esr = Esr::from(esr_of(Ec::brk64, 0x100))}), ElementsAre(Code::unknown));
   EXPECT_THAT(text(), HasSubstr("a defect of the hypervisor"));

@@ -103,12 +103,14 @@ void check_timer(const CapturedState& state, DiagnosisList& out) noexcept {
   add_timer(report, timer);
   report.note("timer interrupt", "INTID {}, enabled, neither pending nor active, in no list register", timer.intid);
   add_list_registers(report, *state.interrupts);
-  report.cause("the physical timer interrupt is not injected, or is still active on the physical GIC and cannot come again");
+  report.cause(
+      "the physical timer interrupt is not injected, or is still active on the physical GIC and cannot come again");
   report.rejects(Code::interrupt_lost, "the distributor never had it");
   report.done(out);
 }
 
-// --- AV0023, AV0024: storms, from the records -------------------------------------------------------------------------
+// --- AV0023, AV0024: storms, from the records
+// -------------------------------------------------------------------------
 
 struct Storm {
   std::uint64_t intid{};
@@ -125,7 +127,8 @@ Storm trailing_storm(const CapturedState& state) noexcept {
   for (std::size_t i = state.records.size(); i-- > 0;) {
     const Record& record = state.records[i];
     if (!is_ours(state, record)) continue;
-    if (record.kind == Kind::irq_injected || record.kind == Kind::irq_delivered || record.kind == Kind::diagnosis) continue;
+    if (record.kind == Kind::irq_injected || record.kind == Kind::irq_delivered || record.kind == Kind::diagnosis)
+      continue;
     if (record.kind != Kind::exit_irq && record.kind != Kind::exit_fiq) break;
     if (storm.count == 0) {
       storm = {.intid = record.data, .pc = record.pc, .last = record.time};
@@ -196,7 +199,10 @@ void check_lost(const CapturedState& state, DiagnosisList& out) noexcept {
     if (in_list_register(state, irq.intid)) continue;
     Report report{state, Code::interrupt_lost, Confidence::certain};
     report.what("{}: interrupt {} is {} in the distributor, in no list register and in no queue", Who{state}.view(),
-                irq.intid, irq.active && irq.pending ? "pending and active" : irq.active ? "active" : "pending");
+                irq.intid,
+                irq.active && irq.pending ? "pending and active"
+                : irq.active              ? "active"
+                                          : "pending");
     report.note("interrupt", "INTID {}: enabled {}, pending {}, active {}", irq.intid, irq.enabled, irq.pending,
                 irq.active);
     add_list_registers(report, interrupts);
@@ -268,10 +274,12 @@ void check_routing(const CapturedState& state, DiagnosisList& out) noexcept {
   report.value("HCR_EL2", hcr.raw);
   report.note("configuration", "passthrough_interrupt {}, passthrough_timer {}",
               state.configuration->passthrough_interrupt, state.configuration->passthrough_timer);
-  if (state.interrupts) report.value("ICH_HCR_EL2", state.interrupts->hcr.raw, Evidence::Form::hex, "En {}",
-                                     state.interrupts->hcr.get<gic::IchHcr::En>() ? 1 : 0);
-  report.cause(wanted ? "with IMO or FMO 0 the guest's GIC registers are the physical ones, and list registers are ignored"
-                      : "with IMO or FMO 1 physical interrupts go to EL2, and the guest acknowledges virtual ones");
+  if (state.interrupts)
+    report.value("ICH_HCR_EL2", state.interrupts->hcr.raw, Evidence::Form::hex, "En {}",
+                 state.interrupts->hcr.get<gic::IchHcr::En>() ? 1 : 0);
+  report.cause(wanted
+                   ? "with IMO or FMO 0 the guest's GIC registers are the physical ones, and list registers are ignored"
+                   : "with IMO or FMO 1 physical interrupts go to EL2, and the guest acknowledges virtual ones");
   report.done(out);
 }
 

@@ -161,7 +161,8 @@ TEST_F(Interrupts, OneInterruptInTwoListRegisters) {
 
 TEST_F(Interrupts, Starvation) {
   state.timer.reset();
-  state.scheduler = SchedulerSnapshot{.waiting_vcpus = 2, .slice_ticks = kHz / 100, .running_ticks = kHz, .cnthp_ctl_el2 = 1};
+  state.scheduler =
+      SchedulerSnapshot{.waiting_vcpus = 2, .slice_ticks = kHz / 100, .running_ticks = kHz, .cnthp_ctl_el2 = 1};
   EXPECT_THAT(health(), ElementsAre(Code::starvation));
   state.scheduler->cnthp_ctl_el2 = 0;
   EXPECT_THAT(health(), ElementsAre(Code::starvation));

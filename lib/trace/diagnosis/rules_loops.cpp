@@ -42,8 +42,9 @@ void report_exit_loop(const CapturedState& state, const ExitLoopDetector::Loop& 
   add_walks(report, state, std::nullopt, fault_ipa(Hpfar::from(last.hpfar), last.far, false));
   if (vectors) {
     report.cause("the exception vectors cannot be fetched: every exception ends in the next, at the vector itself");
-    report.advice("set VBAR_EL1 to a mapped, executable table before the first exception; the first one is older than "
-                  "this loop");
+    report.advice(
+        "set VBAR_EL1 to a mapped, executable table before the first exception; the first one is older than "
+        "this loop");
   } else if (is_fetch(last)) {
     report.cause("the guest fetches from an address without memory, and its handler goes back to it");
   } else if (Esr::from(last.esr).get<Esr::EC>() == Ec::data_abort_lower) {
@@ -61,7 +62,8 @@ std::string_view storm_cause(StormDetector::Kind kind) noexcept {
   switch (kind) {
     case StormDetector::Kind::none: return {};
     case StormDetector::Kind::vectors_unmapped:
-      return "the page of VBAR_EL1 is not mapped or not executable at stage 1: each exception is taken to a vector that "
+      return "the page of VBAR_EL1 is not mapped or not executable at stage 1: each exception is taken to a vector "
+             "that "
              "cannot be fetched";
     case StormDetector::Kind::handler_in_vector:
       return "an instruction in the vector itself faults, so that the handler never runs (often its first push: SP_EL1 "

@@ -66,8 +66,9 @@ void add_neighbours(Report& report, const CapturedState& state, std::uint64_t ip
     append_widths(widths.out(), below->widths);
     const std::uint64_t offset = ipa - below->base;
     if (offset < below->bytes) {
-      report.value("device", below->base, Evidence::Form::hex, "{}: the access is at offset {:x} of {:x}; it takes {} bytes",
-                   below->name, offset, below->bytes, widths.view());
+      report.value("device", below->base, Evidence::Form::hex,
+                   "{}: the access is at offset {:x} of {:x}; it takes {} bytes", below->name, offset, below->bytes,
+                   widths.view());
     } else {
       report.value("device below", below->base, Evidence::Form::hex, "{}: the access is {:x} past its last byte",
                    below->name, offset - below->bytes + 1);
@@ -82,8 +83,8 @@ void add_neighbours(Report& report, const CapturedState& state, std::uint64_t ip
     if (ram.ipa <= ipa && (nearest == nullptr || ram.ipa > nearest->ipa)) nearest = &ram;
   }
   if (nearest != nullptr && !nearest->contains(ipa)) {
-    report.value("RAM below", nearest->ipa, Evidence::Form::hex, "{}: the access is {:x} past its last byte", nearest->name,
-                 ipa - nearest->ipa - nearest->bytes + 1);
+    report.value("RAM below", nearest->ipa, Evidence::Form::hex, "{}: the access is {:x} past its last byte",
+                 nearest->name, ipa - nearest->ipa - nearest->bytes + 1);
   } else if (nearest != nullptr) {
     report.value("RAM", nearest->ipa, Evidence::Form::hex, "{}, {:x} bytes, {}", nearest->name, nearest->bytes,
                  nearest->writable ? "writable" : "read-only");
@@ -160,6 +161,10 @@ void explain_link_address(const CapturedState& state, const Access& access, Diag
   // A jump away from the entry leaves its origin in no register; a call leaves it in the link register.
   const bool jumped = access.is_fetch && pc_of(state) == access.va;
   if (!near && !jumped) return;
+  // Devices lie below RAM: a data access there is one to a device that is not there.
+  std::uint64_t lowest_ram = ~std::uint64_t{0};
+  for (const RamRange& ram : state.configuration->ram) lowest_ram = ram.ipa < lowest_ram ? ram.ipa : lowest_ram;
+  if (!access.is_fetch && access.ipa < lowest_ram) return;
   if (device_at(state, access.ipa) != nullptr || ram_at(state, access.ipa) != nullptr) return;
   Report report{state, Code::linked_elsewhere, access.is_fetch ? Confidence::likely : Confidence::possible};
   report.what("{}: the first exit after the entry {:x} is a {} outside its memory", Who{state}.view(), entry,
@@ -217,7 +222,8 @@ void explain_hole(const CapturedState& state, const Access& access, MmioOutcome 
   report.done(out);
 }
 
-// --- AV0007, AV0008, AV0010: the tables allow what the hardware refused -----------------------------------------------
+// --- AV0007, AV0008, AV0010: the tables allow what the hardware refused
+// -----------------------------------------------
 
 bool allows(const stage2::Walk& walk, const Access& access) noexcept {
   if (!walk.translated()) return false;
@@ -249,7 +255,8 @@ bool explain_shape(const CapturedState& state, const Access& access, FaultStatus
               layout ? "the hardware's walk fails where the tables begin, a software walk goes on"
                      : "VTCR_EL2 describes no table that this granule can have");
   add_walk_shape(report, *state.registers);
-  if (status.level) report.value("level of the fault", static_cast<std::uint64_t>(*status.level), Evidence::Form::decimal);
+  if (status.level)
+    report.value("level of the fault", static_cast<std::uint64_t>(*status.level), Evidence::Form::decimal);
   if (layout) {
     report.value("start level", layout->start_level, Evidence::Form::decimal, "{} root table{}", layout->root_tables,
                  layout->root_tables == 1 ? "" : "s");
@@ -288,8 +295,8 @@ bool explain_mapped(const CapturedState& state, const Access& access, FaultStatu
   const bool other_ipa = known && stage1->output_address >> 12 != access.ipa >> 12;
   if (status.kind == FaultKind::permission && !access.on_walk && other_ipa) {
     Report report{state, Code::stale_fault_address, Confidence::certain};
-    report.what("{}: {}: that IPA allows it, the access was to IPA {:x}", Who{state}.view(), Story{state, access}.view(),
-                stage1->output_address);
+    report.what("{}: {}: that IPA allows it, the access was to IPA {:x}", Who{state}.view(),
+                Story{state, access}.view(), stage1->output_address);
     add_access(report, state, access);
     report.value("HPFAR_EL2", state.exit->hpfar.raw, Evidence::Form::hex, "UNKNOWN for this fault");
     add_walks(report, state, std::nullopt, stage1->output_address);
@@ -332,13 +339,14 @@ void explain_table_walk(const CapturedState& state, const Access& access, FaultS
   const bool known = state.configuration != nullptr && !state.configuration->ram.empty();
   Report report{state, Code::table_walk_fault, known ? Confidence::certain : Confidence::likely};
   report.what("{}: the walk for VA {:x} reads a table at IPA {:x}{}, PC {:x}", Who{state}.view(), access.va, access.ipa,
-              !known ? "" : ram == nullptr ? ", which is no memory of the guest" : ", which may not be accessed so",
+              !known           ? ""
+              : ram == nullptr ? ", which is no memory of the guest"
+                               : ", which may not be accessed so",
               pc_of(state));
   add_access(report, state, access);
   if (state.registers != nullptr && !state.registers_are_sampled) {
     const bool upper = bits::extract(access.va, 55, 55) != 0;
-    report.value(upper ? "TTBR1_EL1" : "TTBR0_EL1",
-                 upper ? state.registers->ttbr1_el1 : state.registers->ttbr0_el1);
+    report.value(upper ? "TTBR1_EL1" : "TTBR0_EL1", upper ? state.registers->ttbr1_el1 : state.registers->ttbr0_el1);
     report.value("TCR_EL1", state.registers->tcr_el1);
     if (const auto walk = walk_stage1(state, access.va)) {
       for (const stage1::Step& step : walk->steps()) {
@@ -348,8 +356,9 @@ void explain_table_walk(const CapturedState& state, const Access& access, FaultS
     }
   }
   if (status.kind == FaultKind::permission) {
-    report.cause("the walk writes to its table (hardware management of the Access flag or of dirty state), and stage 2 "
-                 "maps the table read-only");
+    report.cause(
+        "the walk writes to its table (hardware management of the Access flag or of dirty state), and stage 2 "
+        "maps the table read-only");
   } else if (ram == nullptr && known) {
     add_neighbours(report, state, access.ipa);
     report.cause("the guest's tables lead outside its memory: a base register or a table entry is wrong");
@@ -368,7 +377,8 @@ void explain_address_size(const CapturedState& state, const Access& access, Faul
     add_walk_shape(report, *state.registers);
     report.value("VTCR_EL2.PS", vtcr.get<Vtcr::PS>(), Evidence::Form::decimal, "{} bits of PA",
                  pa_bits_of(vtcr.get<Vtcr::PS>()));
-    report.value("TCR_EL1.IPS", bits::extract(state.registers->tcr_el1, 34, 32), Evidence::Form::decimal, "{} bits of IPA",
+    report.value("TCR_EL1.IPS", bits::extract(state.registers->tcr_el1, 34, 32), Evidence::Form::decimal,
+                 "{} bits of IPA",
                  pa_bits_of(static_cast<std::uint8_t>(bits::extract(state.registers->tcr_el1, 34, 32))));
   }
   if (state.capabilities != nullptr) {

@@ -30,7 +30,8 @@ class Memory : public TestState {
   // The guest has been running for a while: no first step.
   void running() {
     exit.frame.elr = 0x4100'0000;
-    for (int i = 0; i < 4; ++i) push(record(trace::Kind::exit_sync, 0x4100'0000, esr_of(Ec::wfx), trace::Outcome::returned));
+    for (int i = 0; i < 4; ++i)
+      push(record(trace::Kind::exit_sync, 0x4100'0000, esr_of(Ec::wfx), trace::Outcome::returned));
   }
 };
 
@@ -213,6 +214,14 @@ TEST_F(Memory, FirstJumpGoesElsewhere) {
   exit.frame.elr = 0x8000'0000;
   fault(0x8000'0000, Fsc::translation_l1, true);
   EXPECT_THAT(codes(), Not(Contains(Code::linked_elsewhere))) << "it has run before";
+}
+
+TEST_F(Memory, FirstDataAccessGoesElsewhere) {
+  bad_access(0x8000'4000, AccessWidth::word, MmioOutcome::hole, true);
+  EXPECT_THAT(codes(), ElementsAre(Code::mmio_failure, Code::linked_elsewhere));
+  EXPECT_EQ(list[1].confidence(), Confidence::possible);
+  bad_access(0x900'4000, AccessWidth::word, MmioOutcome::hole, true);
+  EXPECT_THAT(codes(), ElementsAre(Code::mmio_failure)) << "a device that is not there";
 }
 
 TEST_F(Memory, TlbConflict) {

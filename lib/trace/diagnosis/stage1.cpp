@@ -55,7 +55,8 @@ void append_stage1(TextBuffer& out, const CapturedState& state, std::uint64_t va
     return;
   }
   if (walk.translated()) {
-    format_to(out, "IPA {:x}, level {} descriptor {:x}", walk.output_address, static_cast<int>(walk.level), walk.leaf.raw);
+    format_to(out, "IPA {:x}, level {} descriptor {:x}", walk.output_address, static_cast<int>(walk.level),
+              walk.leaf.raw);
   } else {
     format_to(out, "{}, level {}", name_of(walk.outcome), static_cast<int>(walk.level));
     if (walk.step_count != 0) {

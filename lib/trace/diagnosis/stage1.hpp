@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The guest's own translation, walked over a captured state: for an instruction's bytes, and for the evidence of a fault.
+// The guest's own translation, walked over a captured state: for an instruction's bytes, and for the evidence of a
+// fault.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +18,8 @@ namespace arm_vcpu::diag {
 // Empty: registers or memory are not at hand, or TCR_EL1 holds a reserved value. With the MMU off no memory is needed.
 [[nodiscard]] std::optional<stage1::Walk> walk_stage1(const CapturedState& state, std::uint64_t va) noexcept;
 
-// "MMU off: IPA = VA", "IPA 0x.., level 3, descriptor 0x..", "translation fault, level 2, descriptor 0x0 @IPA 0x..: why".
+// "MMU off: IPA = VA", "IPA 0x.., level 3, descriptor 0x..", "translation fault, level 2, descriptor 0x0 @IPA 0x..:
+// why".
 void append_stage1(TextBuffer& out, const CapturedState& state, std::uint64_t va, const stage1::Walk& walk) noexcept;
 
 // The instruction at a virtual address, when it can be read.

@@ -83,7 +83,7 @@ class TestState : public ::testing::Test {
     memory.poke(kDtb, 0xEDFE'0DD0, 4);
     cpu.id.current_el = 2;
     cpu.id.cntfrq_el0 = kHz;
-    cpu.id.id_aa64pfr0_el1 = 0x0000'0000'0100'1111;  // AArch64 only, FP, GIC system registers
+    cpu.id.id_aa64pfr0_el1 = 0x0000'0000'0100'1111;   // AArch64 only, FP, GIC system registers
     cpu.id.id_aa64mmfr0_el1 = 0x0000'0000'0000'0004;  // 44 bits, 4 KiB and 64 KiB
     cpu.id.icc_sre_el2 = 0xF;
     cpu.id.ich_vtr_el2 = 3;
@@ -193,7 +193,8 @@ class TestState : public ::testing::Test {
   std::vector<RamRange> ram{{"RAM", kRam, 0x1'0000'0000, kRamBytes, true}};
   std::vector<DeviceRange> devices{{"gic@8000000", 0x800'0000, 0x1'0000, kWidthsUpToWord},
                                    {"pl011@9000000", kUart, 0x1000, kWidthsUpToWord}};
-  std::vector<Range> loaded{{"kernel", kEntry, 0x200'0000}, {"device tree", kDtb, 0x1'0000}, {"initrd", 0x4900'0000, 0x10'0000}};
+  std::vector<Range> loaded{
+      {"kernel", kEntry, 0x200'0000}, {"device tree", kDtb, 0x1'0000}, {"initrd", 0x4900'0000, 0x10'0000}};
   std::vector<Range> hypervisor{{"hypervisor image", 0x4008'0000, 0x8'0000}};
   std::vector<std::uint64_t> mpidrs{0, 1, 2, 3};
   VmConfiguration configuration;
@@ -205,8 +206,8 @@ class TestState : public ::testing::Test {
   DiagnosisList list;
 };
 
-using ::testing::ElementsAre;
 using ::testing::Contains;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;

@@ -166,8 +166,8 @@ of time. Times are in milliseconds of CNTPCT_EL0; "took" is from the vector to t
             kind = trace.class_name(r) if is_exit else r.kind_name
             where = f"{r.pc:#018x}" if r.pc or is_exit else ""
             say(f"{r.cpu:>3} {r.sequence:>8} {r.time * 1e3 / hz:>12.3f} {f'{r.vm}.{r.vcpu}':<5} {kind:<18} "
-                f"{r.outcome_name if is_exit else '':<9} {took:>8} {where:<18} {guest_symbol(r.pc)} ".rstrip() + " " +
-                trace.describe(r, devices.get(r.vm)))
+                f"{r.outcome_name if is_exit else '':<9} {took:>8} {where:<18} " +
+                " ".join(filter(None, [guest_symbol(r.pc), trace.describe(r, devices.get(r.vm))])))
 
 
 def print_walk(found: walks.Walk, space: str) -> None:

@@ -129,6 +129,8 @@ class Tables(unittest.TestCase):
         self.assertIn("write of 4 bytes, w3: translation fault, level 1", tables.esr_brief(0x9383_0045))
         self.assertIn("msr ICC_SGI1R_EL1, x0", tables.esr_brief(0x6000_0000 | 3 << 20 | 12 << 10 | 11 << 1 | 5 << 17))
 
+        self.assertEqual(tables.iss_brief(0x07E0_0001), "WFE")
+
     def test_calls(self):
         self.assertEqual(tables.call_name(0xC400_0003), "CPU_ON (0xc4000003)")
         self.assertEqual(tables.call_name(0x8000_0001), "SMCCC_ARCH_FEATURES (0x80000001)")

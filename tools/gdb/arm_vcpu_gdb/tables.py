@@ -161,11 +161,16 @@ def spsr_brief(spsr: int) -> str:
     return " ".join([mode_name(spsr), daif, nzcv, *more, *([f"BTYPE={btype}"] if btype else [])])
 
 
-def esr_brief(esr: int) -> str:
+def iss_brief(esr: int) -> str:
     ec, iss = esr >> 26 & 0x3F, esr & 0x1FF_FFFF
     detail = {0x24: _data_abort, 0x25: _data_abort, 0x20: _instruction_abort, 0x21: _instruction_abort,
               0x18: _sysreg, 0x16: _immediate, 0x17: _immediate, 0x15: _immediate, 0x01: _wfx}.get(ec)
-    return f"EC {ec:#04x} {ec_meaning(ec)}, " + (detail(iss) if detail else f"ISS {iss:#x}")
+    return detail(iss) if detail else f"ISS {iss:#x}"
+
+
+def esr_brief(esr: int) -> str:
+    ec = esr >> 26 & 0x3F
+    return f"EC {ec:#04x} {ec_meaning(ec)}, {iss_brief(esr)}"
 
 
 def _data_abort(iss: int) -> str:

@@ -173,7 +173,7 @@ def describe(record: Record, device_at=None) -> str:
 def _describe_sync(record: Record, device_at) -> str:
     name = class_name(record)
     if name == "data_abort_lower":
-        text = tables.esr_brief(record.esr).split(", ", 1)[1].split(": ")[0]
+        text = tables.iss_brief(record.esr).split(": ")[0]
         text = text.replace(" of ", f" at IPA {record.ipa:#x} of ", 1) if " of " in text else f"{text} at IPA {record.ipa:#x}"
         value = f" = {record.data:#x}" if record.iss >> 6 & 1 and record.iss >> 24 & 1 else ""
         return text + value + (f", {device_at(record.ipa)}" if device_at else "") + f" (VA {record.far:#x})"
@@ -183,7 +183,7 @@ def _describe_sync(record: Record, device_at) -> str:
         immediate = record.iss & 0xFFFF
         return f"#{immediate:#x} " + tables.call_name(record.data & 0xFFFF_FFFF) if immediate == 0 else \
                f"#{immediate:#x}, x0 {record.data:#x}"
-    text = tables.esr_brief(record.esr).split(", ", 1)[1]
+    text = tables.iss_brief(record.esr)
     if name == "sysreg" and not record.iss & 1:
         text += f" = {record.data:#x}"
     return text

@@ -18,6 +18,7 @@ COMMANDS = {
     "build": "build the hypervisor (EL2) and the host tests and tools",
     "fmt": "format the C++ sources with clang-format",
     "check": "formatting, clang-tidy, unit tests with sanitizers, the EL2 build with clang",
+    "guide": "check the troubleshooting guide against what the commands print (./x guide --help)",
     "clean": "remove the build (clean --all: the downloads in .cache too)",
 }
 

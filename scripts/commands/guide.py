@@ -281,7 +281,7 @@ def exit_fields() -> dict[str, list[str]]:
     names = [row[0] for row in rows_of(INCLUDE / "exit_reason.def", "VCPU_EXIT")]
     fields = {}
     for name in names:
-        found = re.search(rf"struct {name} \{{(.*?)\}};", body, re.DOTALL)
+        found = re.search(rf"struct {name} \{{(\}};|.*?\n  \}};)", body, re.DOTALL)
         members = re.sub(r"//[^\n]*", "", found.group(1))
         fields[name] = re.findall(r"(\w+)\{\};", members)
     return fields
@@ -321,16 +321,21 @@ def check_outlines(pages: dict[str, Path]) -> list[str]:
 
 # --- the command ----------------------------------------------------------------------------------------------------
 
-def renewed(lines: list[str], page: Path, language: str, runner: Runner | None, wrong: list[str]) -> list[str]:
-    """The page with what its commands print now. What was there before and differs is told in `wrong`. Without a runner
-    transcripts stay as they are."""
+def renewed(lines: list[str], page: Path, language: str, runner: Runner | None, differences: list[str],
+            wrong: list[str]) -> list[str]:
+    """The page with what its commands print now, and how what was there before differs. Without a runner transcripts
+    stay as they are."""
     out, at = [], 0
     for block in blocks_of(lines, page):
         old = lines[block.first:block.end]
-        new = old if block.kind == "transcript" and runner is None else made(block, language, runner)
+        try:
+            new = old if block.kind == "transcript" and runner is None else made(block, language, runner)
+        except ui.Failure as failure:
+            wrong.append(f"{page.relative_to(paths.ROOT)}:{block.first}: {failure}")
+            new = old
         difference = same(old, new)
         if difference:
-            wrong += [f"{page.relative_to(paths.ROOT)}:{block.first}: {block.text}", *difference]
+            differences += [f"{page.relative_to(paths.ROOT)}:{block.first}: {block.text}", *difference]
         out += lines[at:block.first] + (new if difference or block.kind == "table" else old)
         at = block.end
     return out + lines[at:]
@@ -351,7 +356,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--text", action="store_true", help="tables, names, links and outlines only: nothing is run")
     options = parser.parse_args(argv)
     if not options.text:
-        setup.ready_for_test()
+        (setup.ready_for_run if os.environ.get("ARM_VCPU_SKIP_SETUP") else setup.ready_for_test)()
     differences, wrong = [], []
     words, commands = words_of_sources(), {*__main__.COMMANDS, "help"}
     with tempfile.TemporaryDirectory(prefix="arm-vcpu-guide-") as temporary:
@@ -360,7 +365,7 @@ def main(argv: list[str]) -> int:
         for pages in (PAGES, README):
             for language, page in pages.items():
                 old = page.read_text(encoding="utf-8").splitlines()
-                new = renewed(old, page, language, runner, differences)
+                new = renewed(old, page, language, runner, differences, wrong)
                 if options.update and new != old:
                     page.write_text("\n".join(new) + "\n", encoding="utf-8")
                     ui.say(f"guide: {page.relative_to(paths.ROOT)} is renewed")

@@ -13,7 +13,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "command.hpp"
+#include "failure.hpp"
 #include "html_parts.hpp"
 #include "mapped_file.hpp"
 #include "progress.hpp"

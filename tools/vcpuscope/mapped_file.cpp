@@ -12,7 +12,7 @@
 #include <new>
 #include <vector>
 
-#include "command.hpp"
+#include "failure.hpp"
 
 namespace arm_vcpu::scope {
 namespace {

@@ -9,7 +9,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "command.hpp"
+#include "failure.hpp"
 
 namespace arm_vcpu::scope {
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "selection.hpp"
 
+#include <CLI/CLI.hpp>
 #include <fmt/core.h>
 #include <strings.h>
 
@@ -8,7 +9,7 @@
 #include <cstdlib>
 
 #include "arm_vcpu/arch/smccc.hpp"
-#include "command.hpp"
+#include "failure.hpp"
 
 namespace arm_vcpu::scope {
 namespace {

@@ -2,7 +2,6 @@
 // Which records a command looks at, and the options that all commands have.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <array>
 #include <cstdint>
 #include <optional>
@@ -12,6 +11,10 @@
 #include "symbols.hpp"
 #include "syndrome.hpp"
 #include "trace_file.hpp"
+
+namespace CLI {
+class App;
+}
 
 namespace arm_vcpu::scope {
 

@@ -17,7 +17,7 @@
 #include <memory>
 #include <optional>
 
-#include "command.hpp"
+#include "failure.hpp"
 
 namespace arm_vcpu::scope {
 namespace {

@@ -6,7 +6,7 @@
 
 #include <cerrno>
 
-#include "command.hpp"
+#include "failure.hpp"
 
 namespace arm_vcpu::scope {
 

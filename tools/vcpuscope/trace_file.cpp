@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "command.hpp"
+#include "failure.hpp"
 
 namespace arm_vcpu::scope {
 namespace {

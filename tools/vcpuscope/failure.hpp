@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <stdexcept>
+#include <string>
+
+namespace arm_vcpu::scope {
+
+// Ends the program with one line on stderr and exit status 1.
+struct Failure : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+// One line on stderr: "vcpuscope: ...".
+void warn(const std::string& text);
+
+}  // namespace arm_vcpu::scope

@@ -31,6 +31,7 @@ PAGES = {language: paths.ROOT / "docs" / language / "troubleshooting.md" for lan
 README = {"en": paths.ROOT / "README.md", "zh": paths.ROOT / "README.zh.md"}
 TERMS = paths.ROOT / "docs" / "zh" / "terms.json"  # the tables' texts in Chinese
 COMMAND_SECONDS = 60.0 * float(os.environ.get("ARM_VCPU_TEST_SLOWDOWN", "1"))
+SUBCOMMANDS = paths.ROOT / "tools" / "vcpuscope" / "subcommands.def"
 INCLUDE = paths.ROOT / "include" / "arm_vcpu"
 
 MARK = re.compile(r"^<!-- (transcript|table): (.*) -->$")
@@ -171,7 +172,7 @@ VARYING = [
     (re.compile(r"([>\w])\+0x[0-9a-f]+>"), r"\1+OFFSET>"),
     (re.compile(r"\b[0-9]+(\.[0-9]+)? ?(ns|us|ms|s|MiB|KiB|%)(?![\w])"), "QUANTITY"),
     (re.compile(r"\b[0-9]+\.[0-9]+\b"), "NUMBER"),
-    (re.compile(r"(?<![\w.$])[0-9]{2,}(?![\w.])"), "COUNT"),
+    (re.compile(r"(?<![\w.$])[0-9][0-9,]+(?!\w|\.\d)"), "COUNT"),
     (re.compile(r"\.(cpp|hpp|S):\d+"), r".\1:LINE"),
     (re.compile(r" {2,}"), " "),
 ]
@@ -260,6 +261,9 @@ def check_names(page: Path, lines: list[str], words: set[str], commands: set[str
         if text.startswith("./x "):
             if text.split()[1] not in commands:
                 wrong.append(f"{where}: '{text}' is no command")
+        elif text.startswith("vcpuscope ") and not text.split()[1].startswith("-"):
+            if f"VCPU_SUBCOMMAND({text.split()[1]})" not in SUBCOMMANDS.read_text(encoding="utf-8"):
+                wrong.append(f"{where}: '{text}' is no subcommand")
         elif re.fullmatch(r"[\w.-]+(/[\w.*-]+)+/?", text) and text.split("/")[0] in FOLDERS:
             if not list(paths.ROOT.glob(text.rstrip("/"))):
                 wrong.append(f"{where}: '{text}' does not exist")
@@ -299,20 +303,20 @@ def check_exits(page: Path, lines: list[str]) -> list[str]:
         f"{page.relative_to(paths.ROOT)}: the table of exits is not that of exit_reason.hpp:\n  {said}\n  {list(fields.items())}"]
 
 
-def outline(lines: list[str]) -> list[str]:
+def outline(page: Path, marks: bool) -> list[str]:
     """What the languages have in common: levels of headings, and marks."""
     out, fenced = [], False
-    for line in lines:
+    for line in page.read_text(encoding="utf-8").splitlines():
         fenced = fenced != line.startswith(FENCE)
         if not fenced and re.match(r"#+ ", line):
             out.append(line.split(" ")[0])
-        elif MARK.match(line):
+        elif marks and MARK.match(line):
             out.append(line)
     return out
 
 
 def check_outlines(pages: dict[str, Path]) -> list[str]:
-    first, second = (outline(page.read_text(encoding="utf-8").splitlines()) for page in pages.values())
+    first, second = (outline(page, pages is PAGES) for page in pages.values())
     if first == second:
         return []
     names = [str(page.relative_to(paths.ROOT)) for page in pages.values()]

@@ -115,7 +115,7 @@ void run(const Options& options) {
     if (!header) throw Failure("--hypervisor: the dump does not say where the image was; give --symbols ELF@OFFSET");
     std::string complaint;
     symbols.add_hypervisor(options.hypervisor, *header, complaint);
-    if (!complaint.empty()) warn(complaint);
+    if (!complaint.empty()) fmt::print(stderr, "vcpuscope: {}\n", complaint);
   }
   const trace::Backtrace found =
       trace::backtrace(*panic.pc, *panic.x29, panic.x30, {.frames = options.frames, .va_bits = va_bits_of(memory)},

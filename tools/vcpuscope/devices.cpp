@@ -28,7 +28,8 @@ constexpr RegisterBank kPl011[] = {
     VCPU_PL011(FBRD), VCPU_PL011(LCR_H),   VCPU_PL011(CR),  VCPU_PL011(IFLS), VCPU_PL011(IMSC),
     VCPU_PL011(RIS),  VCPU_PL011(MIS),     VCPU_PL011(ICR), VCPU_PL011(DMACR),
 #undef VCPU_PL011
-    {0xFE0, "PeriphID", 4}, {0xFF0, "PCellID", 4},
+    {0xFE0, "PeriphID", 4},
+    {0xFF0, "PCellID", 4},
 };
 
 // [gicv3] "The GIC Distributor register map"

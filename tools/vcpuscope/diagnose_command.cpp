@@ -17,6 +17,13 @@
 #include "selection.hpp"
 #include "text.hpp"
 
+namespace arm_vcpu {
+
+// The link-time seam of the library: a tool looks at captured CPUs, not at the one that it runs on.
+Capabilities probe() noexcept { return {}; }
+
+}  // namespace arm_vcpu
+
 namespace arm_vcpu::scope {
 namespace {
 

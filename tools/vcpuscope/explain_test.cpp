@@ -82,7 +82,7 @@ class Explain : public testing::Test {
     at(0xA008) = 0x0900'0703;                           // VA 0x1000: a device
     at(0xB000) = 0x40;                                  // frame records at VA 0 and 0x40
     at(0xB008) = 0x1234;
-    at(0xB048) = 0xB5DE'0000'0000'5678;
+    at(0xB048) = 0xB55E'0000'0000'5678;
     return file("dump", ram.data(), ram.size() * 8);
   }
   static constexpr const char* kStage1 = " --tcr 0x200000019 --ttbr0 0x40000000 --mair 0xff04";

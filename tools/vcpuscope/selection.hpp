@@ -19,12 +19,12 @@ class App;
 namespace arm_vcpu::scope {
 
 struct SelectionOptions {
-  std::vector<std::string> vcpus;
-  std::vector<std::string> reasons;
-  std::vector<std::string> kinds;
-  std::string address;
-  std::string from;
-  std::string to;
+  std::vector<std::string> vcpus{};
+  std::vector<std::string> reasons{};
+  std::vector<std::string> kinds{};
+  std::string address{};
+  std::string from{};
+  std::string to{};
 
   void add_to(CLI::App& app);
 };

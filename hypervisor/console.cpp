@@ -29,11 +29,11 @@ struct UartSink {
   }
 };
 
-constinit SpinLock g_output_lock;
+constinit SpinLock g_output_lock{"console output"};
 constinit std::atomic<unsigned> g_last_speaker{kNobody};
 constinit OutputMux<UartSink> g_output{UartSink{}};
 
-constinit SpinLock g_input_lock;
+constinit SpinLock g_input_lock{"console input"};
 constinit InputRouter g_router;
 constinit std::array<InputQueue, kMaxConsoles> g_queues{};
 constinit bool g_throttled = false;

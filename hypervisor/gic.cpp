@@ -75,7 +75,7 @@ constexpr std::uint64_t kPriorityMask = 0xF0;       // lets all but the lowest p
 
 constinit GicInfo g_info{};
 constinit std::uint32_t g_intid_limit = 0;
-constinit SpinLock g_lock;  // read-modify-write registers of the distributor
+constinit SpinLock g_lock{"GIC distributor"};  // read-modify-write registers of the distributor
 
 std::uint64_t distributor() noexcept {
   return g_info.distributor.base;

@@ -13,6 +13,7 @@
 #include "memory.hpp"
 #include "physical_cpus.hpp"
 #include "platform.hpp"
+#include "simulate.hpp"
 #include "smp.hpp"
 #include "trace_area.hpp"
 #include "vcpu_loop.hpp"
@@ -126,12 +127,17 @@ void describe_for_trace(const Vm& vm, unsigned id) noexcept {
 
 Bundle parse_bundle(const Board& board) noexcept {
   if (board.bundle.empty()) {
-    finish_failed("no bundle of guests; pass one as the initrd (QEMU: -initrd bundle.dtb), made as docs/bundle.md says");
+    finish_failed(
+        "no bundle of guests; pass one as the initrd (QEMU: -initrd bundle.dtb), made as docs/bundle.md says");
   }
   const auto bundle =
       Bundle::parse({pointer_to<const std::byte>(board.bundle.base), static_cast<std::size_t>(board.bundle.bytes)},
                     {.vcpus_per_vm = kMaxVcpus, .physical_cpus = smp::count()});
   if (!bundle) {
+    if (bundle.error().reason == BundleReason::bad_kernel) {
+      explain_start_up_error(bundle.error().node.view(), {.code = static_cast<Errc>(bundle.error().value)},
+                             Requirements{}.ipa_bits);
+    }
     char storage[200];
     TextBuffer text{storage};
     append(text, bundle.error());
@@ -142,7 +148,9 @@ Bundle parse_bundle(const Board& board) noexcept {
 
 }  // namespace
 
-Aarch64PerCpu& physical_cpu() noexcept { return g_cpus[this_cpu().index]; }
+Aarch64PerCpu& physical_cpu() noexcept {
+  return g_cpus[this_cpu().index];
+}
 
 void handle_console_input() noexcept {
   const std::uint32_t fed = console::receive();
@@ -167,6 +175,8 @@ void hypervisor_main(Platform& platform) noexcept {
   console::set_vm_count(static_cast<unsigned>(bundle.vms().size()));
 
   value_or_finish(trace_area::start(smp::count()), "the exit recorder");
+  explain_former_run();
+  simulate::choose(bundle.simulate());
   g_recorder_on = bundle.recorder();
   if (!bundle.trace_file().empty()) trace_area::stream_to(bundle.trace_file());
   const Capabilities capabilities = probe();
@@ -181,7 +191,8 @@ void hypervisor_main(Platform& platform) noexcept {
                        .maintenance = platform.board.gic.maintenance_intid,
                        .uart = console::interrupt() ? console::interrupt()->intid : 0});
 
-  for (const BundleVm& config : bundle.vms()) {
+  for (BundleVm config : bundle.vms()) {
+    simulate::spoil(config);
     const auto id = static_cast<unsigned>(g_vm_count);
     Vm& vm = g_vms[g_vm_count++].emplace();
     const std::array<unsigned, kMaxVcpus> cpus = place(config);
@@ -197,8 +208,8 @@ void hypervisor_main(Platform& platform) noexcept {
     }
     describe_for_trace(vm, id);
     trace_area::record_vm_event(id, trace::VmEvent::created);
-    log(Level::info, "vm{} ({}): {} vCPUs, {} MiB, entry {:x}", id, config.name, config.cpus,
-        config.memory_bytes >> 20, vm.entry());
+    log(Level::info, "vm{} ({}): {} vCPUs, {} MiB, entry {:x}", id, config.name, config.cpus, config.memory_bytes >> 20,
+        vm.entry());
   }
   g_running.store(g_vm_count, std::memory_order_release);
   for (unsigned cpu = 1; cpu < smp::count(); ++cpu) {

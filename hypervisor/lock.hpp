@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A spinlock. EL2 never takes an interrupt, so a holder is never preempted. Needs the MMU on: exclusives on Device
-// memory may fault.
+// memory may fault. A CPU that waits for a lock it holds itself would wait for ever: it ends in a diagnosis instead.
 #pragma once
 
 #include <atomic>
@@ -13,24 +13,45 @@ namespace arm_vcpu::hv {
 class SpinLock {
  public:
   constexpr SpinLock() noexcept = default;
+  explicit constexpr SpinLock(const char* name) noexcept : name_{name} {}
   SpinLock(const SpinLock&) = delete;
   SpinLock& operator=(const SpinLock&) = delete;
 
-  void lock() noexcept {
+  [[gnu::always_inline]] void lock() noexcept {
     while (!try_lock()) {
-      while (held_.load(std::memory_order_relaxed)) el2::yield();
+      while (const std::uint64_t owner = owner_.load(std::memory_order_relaxed)) {
+        if (owner == self()) stuck();
+        el2::yield();
+      }
     }
   }
-  [[nodiscard]] bool try_lock() noexcept { return !held_.exchange(true, std::memory_order_acquire); }
-  void unlock() noexcept { held_.store(false, std::memory_order_release); }
+  [[nodiscard, gnu::always_inline]] bool try_lock() noexcept {
+    std::uint64_t nobody = 0;
+    if (!owner_.compare_exchange_strong(nobody, self(), std::memory_order_acquire, std::memory_order_relaxed)) {
+      return false;
+    }
+    taken_at_ = reinterpret_cast<std::uint64_t>(__builtin_return_address(0));
+    return true;
+  }
+  void unlock() noexcept { owner_.store(0, std::memory_order_release); }
+
+  [[nodiscard]] const char* name() const noexcept { return name_; }
+  // The caller of the function that took it.
+  [[nodiscard]] std::uint64_t taken_at() const noexcept { return taken_at_; }
 
  private:
-  std::atomic<bool> held_{false};
+  // No two CPUs share it, and bit 31 is RES1. Unlike TPIDR_EL2 it can be read where the boot loader enters at EL1.
+  static std::uint64_t self() noexcept { return VCPU_READ_SYSREG(mpidr_el1); }
+  [[noreturn, gnu::noinline, gnu::cold]] void stuck() const noexcept;  // panic.cpp
+
+  std::atomic<std::uint64_t> owner_{0};
+  std::uint64_t taken_at_{};
+  const char* name_{"unnamed"};
 };
 
 class [[nodiscard]] LockGuard {
  public:
-  explicit LockGuard(SpinLock& lock) noexcept : lock_{lock} { lock_.lock(); }
+  [[gnu::always_inline]] explicit LockGuard(SpinLock& lock) noexcept : lock_{lock} { lock_.lock(); }
   ~LockGuard() { lock_.unlock(); }
   LockGuard(const LockGuard&) = delete;
   LockGuard& operator=(const LockGuard&) = delete;

@@ -11,6 +11,7 @@
 #include "platform.hpp"
 #include "smp.hpp"
 #include "verdict.hpp"
+#include "vm_doctor.hpp"
 
 extern "C" {
 [[noreturn]] void hv_main(std::uint64_t tree);
@@ -53,6 +54,7 @@ void set_log_level_from(std::string_view bootargs) noexcept {
 
 void check_exception_level(PsciConduit conduit) noexcept {
   const unsigned el = el2::current_el();
+  explain_this_cpu();
   if (el != 2) {
     finish_failed(
         "entered at EL{}; EL2 is needed (QEMU: -machine virt,virtualization=on; board: firmware that enters at EL2)",

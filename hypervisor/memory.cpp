@@ -20,7 +20,7 @@ struct FreePage {
   FreePage* next;
 };
 
-constinit SpinLock g_lock;
+constinit SpinLock g_lock{"memory"};
 constinit RangeSet<128> g_free;
 constinit FreePage* g_pages = nullptr;
 

@@ -19,7 +19,7 @@ constexpr std::size_t kTables = 96;
 
 alignas(kPageBytes) constinit Stage1Map::Table g_tables[kTables]{};
 constinit Stage1Map g_map{{}, {}};
-constinit SpinLock g_lock;
+constinit SpinLock g_lock{"EL2 tables"};
 
 // [armarm] "TCR_EL2, Translation Control Register (EL2)", the layout of E2H=0.
 struct TcrEl2 : bits::Image<TcrEl2> {

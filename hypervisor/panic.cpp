@@ -11,6 +11,7 @@
 #include "console.hpp"
 #include "host_psci.hpp"
 #include "layout.hpp"
+#include "lock.hpp"
 #include "per_cpu.hpp"
 #include "physical_cpus.hpp"
 #include "trace_area.hpp"
@@ -188,6 +189,18 @@ void check_failed(const char* condition, const char* file, unsigned line) noexce
   __builtin_unreachable();
 }
 
+// The console's own lock may be the one: from here on this CPU prints without it.
+void SpinLock::stuck() const noexcept {
+  console::take_over();
+  explain_stuck_lock({.name = name_,
+                      .owner_cpu = this_cpu().index,
+                      .this_cpu = this_cpu().index,
+                      .acquired_at = strip(taken_at_),
+                      .wanted_at = strip(reinterpret_cast<std::uint64_t>(__builtin_return_address(0)))});
+  trace_area::dump_to_console(kDumpedRecords);
+  finish_failed("CPU {} waits for the lock \"{}\", which it holds itself", this_cpu().index, name_);
+}
+
 }  // namespace arm_vcpu::hv
 
 extern "C" void arm_vcpu_el2_panic(const arm_vcpu::El2PanicFrame* frame) {
@@ -197,7 +210,7 @@ extern "C" void arm_vcpu_el2_panic(const arm_vcpu::El2PanicFrame* frame) {
   if (cpu.panics > 2) host_psci::system_off();
   console::take_over();
   if (cpu.panics == 2) finish_failed("EL2 panic in the panic report on CPU {}, ELR_EL2 {:x}", cpu.index, frame->elr);
-  if (Aarch64VCpu* const vcpu = physical_cpu().current(); vcpu != nullptr) vcpu->abandon_exit();
+  if (arm_vcpu::Aarch64VCpu* const vcpu = physical_cpu().current(); vcpu != nullptr) vcpu->abandon_exit();
   report_cause(*frame, cpu);
   report_registers(*frame);
   report_diagnosis(*frame, cpu, report_backtrace(*frame, cpu));

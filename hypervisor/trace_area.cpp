@@ -23,10 +23,11 @@ constexpr std::uint64_t kRingBytes = sizeof(trace::RingHeader) + kRecordsPerCpu 
 
 constinit trace::Header* g_header = nullptr;
 constinit unsigned g_cpus = 0;
-constinit SpinLock g_file_lock;
+constinit SpinLock g_file_lock{"trace file"};
 constinit SemihostingFile g_file;
 constinit std::atomic<bool> g_streaming{false};
 constinit std::array<std::uint64_t, kMaxCpus> g_printed{};
+constinit FormerRun g_former{};
 
 std::uint64_t area_bytes(unsigned cpus) noexcept {
   return bits::align_up(sizeof(trace::Header) + cpus * kRingBytes, 0x1000);
@@ -74,8 +75,12 @@ void write_chunk(trace::Ring& ring) noexcept {
     const std::uint64_t count =
         end - header.streamed < header.capacity - index ? end - header.streamed : header.capacity - index;
     const trace::Record& records = ring.at(header.streamed);
-    trace::ChunkHeader chunk{.magic = trace::kChunkMagic, .cpu = header.cpu, .first = header.streamed, .count = count,
-                             .lost = header.lost, .crc32 = trace::crc32(&records, count * sizeof(trace::Record))};
+    trace::ChunkHeader chunk{.magic = trace::kChunkMagic,
+                             .cpu = header.cpu,
+                             .first = header.streamed,
+                             .count = count,
+                             .lost = header.lost,
+                             .crc32 = trace::crc32(&records, count * sizeof(trace::Record))};
     const LockGuard guard{g_file_lock};
     if (!g_file.write(&chunk, sizeof chunk) || !g_file.write(&records, count * sizeof(trace::Record))) {
       g_streaming.store(false);
@@ -114,8 +119,30 @@ void print_record(const trace::Record& record) noexcept {
 
 }  // namespace
 
+namespace {
+
+void find_former_run(const trace::Header& header) noexcept {
+  g_former = {.header = &header};
+  std::uint64_t newest = 0;
+  for (unsigned cpu = 0; cpu < header.cpus; ++cpu) {
+    const auto& ring = *reinterpret_cast<const trace::Ring*>(address_of(&header) + sizeof header + cpu * kRingBytes);
+    if (ring.header().magic != trace::kRingMagic || ring.header().capacity != kRecordsPerCpu || ring.end() == 0)
+      continue;
+    const std::uint64_t time = ring.at(ring.end() - 1).time;
+    if (g_former.last_ring != nullptr && time < newest) continue;
+    g_former.last_ring = &ring;
+    newest = time;
+  }
+}
+
+}  // namespace
+
 Result<> start(unsigned cpus) noexcept {
   const std::uint64_t bytes = area_bytes(cpus);
+  // Boot loaders write a stub or a spin table to the start of RAM at every reset: no place for what must survive it.
+  if (const Result<Range> first_page = memory::allocate(0x1000, 0x1000); !first_page) {
+    return std::unexpected(first_page.error());
+  }
   Result<Range> area = memory::allocate(bytes, 0x1000);
   if (!area) return std::unexpected(area.error());
   std::uint64_t boots = 0;
@@ -126,6 +153,7 @@ Result<> start(unsigned cpus) noexcept {
       if (!other) return std::unexpected(other.error());
       log(Level::warn, "the former run ended badly; its trace is kept at {:x}, {} bytes: dump it for vcpuscope",
           area->base, bytes);
+      find_former_run(old);
       area = other;
     }
   }
@@ -139,7 +167,13 @@ Result<> start(unsigned cpus) noexcept {
   return {};
 }
 
-trace::Header* header() noexcept { return g_header; }
+trace::Header* header() noexcept {
+  return g_header;
+}
+
+const FormerRun& former_run() noexcept {
+  return g_former;
+}
 
 trace::Ring* ring(unsigned cpu) noexcept {
   if (g_header == nullptr || cpu >= g_cpus) return nullptr;
@@ -154,8 +188,8 @@ void record(trace::Record event) noexcept {
 }
 
 void record_vm_event(unsigned vm, trace::VmEvent event) noexcept {
-  record({.data = static_cast<std::uint64_t>(event), .vm = static_cast<std::uint8_t>(vm),
-          .kind = trace::Kind::vm_event});
+  record(
+      {.data = static_cast<std::uint64_t>(event), .vm = static_cast<std::uint8_t>(vm), .kind = trace::Kind::vm_event});
 }
 
 void stream_to(std::string_view path) noexcept {

@@ -22,6 +22,13 @@ inline constexpr std::uint64_t kRecordsPerCpu = 16384;  // 1 MiB
 [[nodiscard]] trace::Ring* ring(unsigned cpu) noexcept;
 [[nodiscard]] trace::Header* header() noexcept;
 
+// What a former run that ended badly has left: its header, and the ring with the newest record. Null: there is none.
+struct FormerRun {
+  const trace::Header* header{};
+  const trace::Ring* last_ring{};
+};
+[[nodiscard]] const FormerRun& former_run() noexcept;
+
 // An event that belongs to no exit, in the calling CPU's ring.
 void record(trace::Record event) noexcept;
 void record_vm_event(unsigned vm, trace::VmEvent event) noexcept;

@@ -9,6 +9,7 @@
 #include "console.hpp"
 #include "gic.hpp"
 #include "physical_cpus.hpp"
+#include "simulate.hpp"
 #include "trace_area.hpp"
 
 namespace arm_vcpu::hv {
@@ -18,6 +19,8 @@ LoopInterrupts g_interrupts;
 
 // How often the EL2 timer looks at a guest that runs: a guest that is caught in its own vectors makes no exits.
 constexpr std::uint64_t kSamplesPerSecond = 50;
+// And how many samples apart the state of its timer and its interrupts is looked at.
+constexpr unsigned kSamplesPerHealthCheck = 25;
 
 // CNTHP: the EL2 physical timer, which stands in for the guest's physical timer, and takes samples.
 void program_hypervisor_timer(std::optional<std::uint64_t> deadline) noexcept {
@@ -32,7 +35,9 @@ void program_hypervisor_timer(std::optional<std::uint64_t> deadline) noexcept {
 
 }  // namespace
 
-void set_loop_interrupts(const LoopInterrupts& interrupts) noexcept { g_interrupts = interrupts; }
+void set_loop_interrupts(const LoopInterrupts& interrupts) noexcept {
+  g_interrupts = interrupts;
+}
 
 void VcpuLoop::run() noexcept {
   while (wait_for_start()) {
@@ -80,8 +85,12 @@ void VcpuLoop::run_until_off() noexcept {
     vgic().mark_dirty(slot_.index);
   }
   next_sample_ = el2::counter_ticks() + el2::counter_hz() / kSamplesPerSecond;
+  waits_ = false;
   update_physical_timer();
-  bool goes_on = true;
+  simulate::vcpu_starts(slot_);
+  bool goes_on =
+      !simulate::is_chosen(simulate::Failure::serror) ||
+      handle_failure({.esr = Esr{}.with<Esr::EC>(Ec::serror).with<Esr::IL>(true), .far = 0, .is_serror = true});
   while (goes_on && vm_.state() == Vm::State::running) {
     trace_area::print_live();
     trace_area::stream();
@@ -92,6 +101,9 @@ void VcpuLoop::run_until_off() noexcept {
     goes_on = act_on(*exit);
   }
   program_hypervisor_timer(std::nullopt);
+  (void)slot_.watch.look(slot_, vm_.doctor_);  // what came since the last sample
+  waits_ = true;
+  look_at_.reset();
   VgicCpuMask raised{};
   {
     const LockGuard guard{vm_.lock_};
@@ -123,9 +135,7 @@ bool VcpuLoop::act_on(const Exit& exit) noexcept {
     case ExitKind::ExternalInterrupt: handle_interrupt(exit.get_if<Exit::ExternalInterrupt>()->vector); return true;
     case ExitKind::SendIPI: send_sgi(*exit.get_if<Exit::SendIPI>()); return true;
     case ExitKind::Halt: halt(exit.get_if<Exit::Halt>()->is_wfe); return true;
-    case ExitKind::Hypercall:
-      refuse_call(*exit.get_if<Exit::Hypercall>());
-      return true;
+    case ExitKind::Hypercall: refuse_call(*exit.get_if<Exit::Hypercall>()); return true;
     case ExitKind::NestedPageFault: handle_page_fault(*exit.get_if<Exit::NestedPageFault>()); return true;
     case ExitKind::FailEntry: return handle_failure(*exit.get_if<Exit::FailEntry>());
     case ExitKind::CpuUp:
@@ -170,16 +180,38 @@ void VcpuLoop::halt(bool is_wfe) noexcept {
   vm_.kick(raised, slot_.index);
   vgic().mark_dirty(slot_.index);
   vcpu().record({.pc = vcpu().trap_frame().exception_pc(), .data = is_wfe ? 2U : 1U, .kind = trace::Kind::vcpu_parked});
-  program_hypervisor_timer(slot_.physical_timer.next_deadline(el2::counter_ticks()));
+  const std::uint64_t since = el2::counter_ticks();
+  waits_ = true;
+  look_at_ = since + el2::counter_hz();
+  arm_timer();
   while (vm_.state() == Vm::State::running) {
     {
       const LockGuard guard{vm_.lock_};
       if (vgic().has_deliverable(slot_.index)) break;
     }
+    if (look_at_ && el2::counter_ticks() >= *look_at_) {
+      look_at_.reset();
+      look_at_sleeper(since);
+      arm_timer();
+    }
     wait_for_interrupt();
   }
+  waits_ = false;
   vcpu().record({.pc = vcpu().trap_frame().exception_pc(), .kind = trace::Kind::vcpu_woken});
   arm_timer();
+}
+
+// A wait of a second is nothing special, but it gives time to see whether it can end.
+void VcpuLoop::look_at_sleeper(std::uint64_t since) noexcept {
+  watch();
+  const VmDoctor::Past past{.parked_since = since};
+  if (vm_.doctor_.sleeps_for_good(slot_)) {
+    log(Level::warn, "vm{} vcpu{}: asleep for good at PC {:x}: no interrupt is enabled, and no other vCPU is on",
+        vm_.id(), slot_.index, vcpu().trap_frame().exception_pc());
+    (void)vm_.doctor_.examine(&slot_, diag::trigger::Inspection{}, past);
+  } else {
+    (void)vm_.doctor_.examine(&slot_, diag::trigger::HealthCheck{}, past);
+  }
 }
 
 // The reference hypervisor offers no calls of its own. [smccc] "Unknown Function Identifier"
@@ -267,14 +299,18 @@ void VcpuLoop::update_physical_timer() noexcept {
   arm_timer();
 }
 
+// When CNTHP has to fire: the guest's physical timer, or the next look at the guest.
+std::optional<std::uint64_t> VcpuLoop::next_deadline() const noexcept {
+  return vm::earlier(slot_.physical_timer.next_deadline(el2::counter_ticks()),
+                     waits_ ? look_at_ : std::optional{next_sample_});
+}
+
 void VcpuLoop::arm_timer() noexcept {
-  program_hypervisor_timer(vm::earlier(slot_.physical_timer.next_deadline(el2::counter_ticks()), next_sample_));
+  program_hypervisor_timer(next_deadline());
 }
 
 void VcpuLoop::sample_guest() noexcept {
-  const std::uint64_t now = el2::counter_ticks();
-  if (now < next_sample_) return;
-  next_sample_ = now + el2::counter_hz() / kSamplesPerSecond;
+  next_sample_ = el2::counter_ticks() + el2::counter_hz() / kSamplesPerSecond;
   vcpu().record({.pc = vcpu().trap_frame().exception_pc(),
                  .esr = VCPU_READ_SYSREG(esr_el1),
                  .far = VCPU_READ_SYSREG(far_el1),
@@ -283,6 +319,9 @@ void VcpuLoop::sample_guest() noexcept {
                  .spsr = static_cast<std::uint32_t>(vcpu().trap_frame().spsr.raw),
                  .kind = trace::Kind::guest_sample});
   watch();
+  if (++samples_ % kSamplesPerHealthCheck == 0) {
+    (void)vm_.doctor_.examine(&slot_, diag::trigger::HealthCheck{});
+  }
 }
 
 void VcpuLoop::read_mmio(const Exit::MmioRead& read) noexcept {
@@ -342,7 +381,7 @@ void VcpuLoop::refuse_access(const diag::trigger::MmioFailure& failure) noexcept
 
 // After the guest got an exception from us, and at the samples: is it going round in circles?
 void VcpuLoop::watch() noexcept {
-  switch (slot_.watch.look(slot_)) {
+  switch (slot_.watch.look(slot_, vm_.doctor_)) {
     case VcpuWatch::Finding::none: return;
     case VcpuWatch::Finding::exit_loop:
       (void)vm_.doctor_.examine(&slot_, diag::trigger::Inspection{});
@@ -372,7 +411,6 @@ void VcpuLoop::handle_interrupt(std::uint32_t intid) noexcept {
     return;
   }
   if (intid == g_interrupts.hypervisor_timer) {
-    if (vcpu().is_bound()) sample_guest();
     update_physical_timer();
   } else if (intid == g_interrupts.maintenance) {
     flush();
@@ -381,18 +419,25 @@ void VcpuLoop::handle_interrupt(std::uint32_t intid) noexcept {
   }
   // A kick needs nothing but the exit itself.
   gic::deactivate(intid);
+  // At each interrupt, not only at the timer's own: one that comes without end may keep that from being taken.
+  if (vcpu().is_bound() && !waits_ && el2::counter_ticks() >= next_sample_) {
+    sample_guest();
+    arm_timer();
+  }
 }
 
 void VcpuLoop::wait_for_interrupt() noexcept {
   // An unfinished line of output waits for its time; the timer is free for that as far as the guest does not need it.
   if (const auto wake = console::poll()) {
-    program_hypervisor_timer(vm::earlier(wake, slot_.physical_timer.next_deadline(el2::counter_ticks())));
+    program_hypervisor_timer(vm::earlier(wake, next_deadline()));
   }
   el2::wfi();  // a pending physical interrupt ends it, although EL2 masks them
   for (;;) {
     const std::uint32_t intid = gic::acknowledge();
     if (intid == gic::kSpurious) return;
     handle_interrupt(intid);
+    // Time to look at the sleeper; until that is done its timer keeps firing.
+    if (look_at_ && el2::counter_ticks() >= *look_at_) return;
   }
 }
 

@@ -2,6 +2,8 @@
 // What a physical CPU does for the vCPU that it runs: enter, act on the exit, enter again.
 #pragma once
 
+#include <optional>
+
 #include "arm_vcpu/el2/gic_hw.hpp"
 #include "vm.hpp"
 
@@ -56,6 +58,8 @@ class VcpuLoop {
 
   void handle_interrupt(std::uint32_t intid) noexcept;
   void wait_for_interrupt() noexcept;
+  [[nodiscard]] std::optional<std::uint64_t> next_deadline() const noexcept;
+  void look_at_sleeper(std::uint64_t since) noexcept;
   void update_physical_timer() noexcept;
   void arm_timer() noexcept;
   void sample_guest() noexcept;
@@ -69,6 +73,9 @@ class VcpuLoop {
   Vm& vm_;
   RecordingGicHw gic_;
   std::uint64_t next_sample_{};  // CNTPCT_EL0 ticks
+  unsigned samples_{};
+  bool waits_{true};                        // the vCPU is off, or in WFI or WFE
+  std::optional<std::uint64_t> look_at_{};  // CNTPCT_EL0 ticks: when to look at a vCPU that waits
 };
 
 // The interrupts that this CPU's loop needs, once per CPU.

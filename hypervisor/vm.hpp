@@ -133,7 +133,7 @@ class Vm final : public VirtualInterrupts {
   std::array<EntryRange, 2> executable_{};
 
   // Guards everything below that more than one CPU touches: vGIC, bus, UART.
-  SpinLock lock_;
+  SpinLock lock_{"VM"};
   std::array<VgicCpu, kMaxVcpus> vgic_cpus_{};
   std::array<VgicIrq, kSpis> vgic_spis_{};
   std::optional<Vgic> vgic_;

@@ -3,20 +3,22 @@
 
 #include "arm_vcpu/el2/gic_hw.hpp"
 #include "arm_vcpu/el2/sysreg.hpp"
+#include "arm_vcpu/trace/diagnosis_replay.hpp"
 #include "console.hpp"
 #include "layout.hpp"
 #include "per_cpu.hpp"
 #include "trace_area.hpp"
+
 #include "vm.hpp"
 
 namespace arm_vcpu::hv {
 namespace {
 
 // A list is too large for a stack, and one report at a time is enough.
-constinit SpinLock g_report_lock;
+constinit SpinLock g_report_lock{"diagnosis"};
 constinit diag::DiagnosisList g_list{};
 
-constexpr std::size_t kRecordsShown = 256;  // to the rules
+constexpr std::size_t kRecordsShown = 1024;  // to the rules
 constinit std::array<trace::Record, kRecordsShown> g_records{};
 
 class ConsoleLines final : public diag::LineSink {
@@ -50,15 +52,32 @@ class GuestView final : public diag::MemoryView {
   std::span<const diag::RamRange> ram_;
 };
 
-// The last records of the calling CPU's ring in one piece, oldest first.
-std::span<const trace::Record> last_records() noexcept {
-  const trace::Ring* const ring = trace_area::ring(this_cpu().index);
+// The last records of a ring up to `end`, in one piece, oldest first.
+std::span<const trace::Record> records_of(const trace::Ring* ring, std::optional<std::uint64_t> up_to = {}) noexcept {
   if (ring == nullptr) return {};
-  const std::uint64_t end = ring->end();
-  const std::uint64_t kept = end - ring->first();
+  const std::uint64_t end = up_to.value_or(ring->end());
+  const std::uint64_t first = ring->first();
+  const std::uint64_t kept = end > first ? end - first : 0;
   const std::uint64_t count = kept < kRecordsShown ? kept : kRecordsShown;
   for (std::uint64_t i = 0; i < count; ++i) g_records[i] = ring->at(end - count + i);
   return {g_records.data(), static_cast<std::size_t>(count)};
+}
+std::span<const trace::Record> last_records() noexcept {
+  return records_of(trace_area::ring(this_cpu().index));
+}
+
+// Those of a vCPU's interrupts that are not idle, and its timer's.
+constexpr std::size_t kInterruptsShown = 48;
+constinit std::array<diag::InterruptView, kInterruptsShown> g_interrupts{};
+
+// Exits that the vCPU answers with an undefined instruction exception by itself; run() does not return for them.
+bool is_made_undefined(const trace::Record& record) noexcept {
+  const Ec ec = Esr::from(record.esr).get<Esr::EC>();
+  return record.kind == trace::Kind::exit_sync && record.outcome == trace::Outcome::injected && ec != Ec::sysreg &&
+         ec != Ec::data_abort_lower && ec != Ec::instruction_abort_lower;
+}
+bool is_call(const trace::Record& record, Ec ec) noexcept {
+  return record.kind == trace::Kind::exit_sync && Esr::from(record.esr).get<Esr::EC>() == ec;
 }
 
 }  // namespace
@@ -68,10 +87,43 @@ std::span<const trace::Record> last_records() noexcept {
 void VcpuWatch::reset() noexcept {
   loops_.reset();
   storms_.reset();
+  smc_.reset();
+  last_failure_ = {};
+  repeated_ = 0;
   reported_ = false;
 }
 
-VcpuWatch::Finding VcpuWatch::look(const VcpuSlot& slot) noexcept {
+// The few that a look may examine: a guest that makes nothing but refused calls must not keep us busy.
+constexpr unsigned kExaminedAtOnce = 4;
+constexpr unsigned kInsistent = 80;
+
+void VcpuWatch::examine_record(VcpuSlot& slot, VmDoctor& doctor, std::uint64_t number, unsigned& examined) noexcept {
+  const trace::Ring& ring = *trace_area::ring(this_cpu().index);
+  const trace::Record record = ring.at(number);
+  const bool same =
+      record.pc == last_failure_.pc && record.esr == last_failure_.esr && record.data == last_failure_.data;
+  repeated_ = same ? repeated_ + 1 : 0;
+  last_failure_ = record;
+  // The first of a kind; and the one by which asking has become insisting.
+  if ((same && repeated_ != kInsistent) || examined == kExaminedAtOnce) return;
+  ++examined;
+  const diag::RecordState from{record};
+  const VmDoctor::Past past{.frame = &from.exit(), .records_end = number + 1};
+  if (is_call(record, Ec::smc64)) {
+    // What the record does not have is not made up: X1 to X3 are those of now only when it is the last exit.
+    (void)doctor.examine(
+        &slot,
+        diag::trigger::Call{.x = {record.data, 0, 0, 0},
+                            .conduit = diag::Conduit::smc,
+                            .immediate = CallIss::from(Esr::from(record.esr).get<Esr::ISS>()).get<CallIss::imm16>(),
+                            .answer = -1},
+        past);
+  } else if (const auto why = from.trigger({})) {
+    (void)doctor.examine(&slot, *why, past);
+  }
+}
+
+VcpuWatch::Finding VcpuWatch::look(VcpuSlot& slot, VmDoctor& doctor) noexcept {
   const trace::Ring* const ring = trace_area::ring(this_cpu().index);
   if (ring == nullptr) return Finding::none;
   if (next_ < ring->first()) {
@@ -80,10 +132,17 @@ VcpuWatch::Finding VcpuWatch::look(const VcpuSlot& slot) noexcept {
     loops_.reset();
   }
   Finding found = Finding::none;
+  unsigned examined = 0;
   const std::uint64_t hz = trace_area::header()->counter_hz;
   for (const std::uint64_t end = ring->end(); next_ < end; ++next_) {
     const trace::Record& record = ring->at(next_);
     if (record.vm != slot.vm->id() || record.vcpu != slot.index) continue;
+    if (smc_ && record.kind != trace::Kind::psci_call && record.kind != trace::Kind::smc_forwarded) {
+      examine_record(slot, doctor, *smc_, examined);
+    }
+    smc_ = is_call(record, Ec::smc64) ? std::optional{next_} : std::nullopt;
+    const bool refused = record.kind == trace::Kind::psci_call && static_cast<std::int32_t>(record.data >> 32) < 0;
+    if (refused || is_made_undefined(record)) examine_record(slot, doctor, next_, examined);
     if (loops_.feed(record)) found = Finding::exit_loop;
     if (storms_.feed(record, hz) != diag::StormDetector::Kind::none && found == Finding::none) found = Finding::storm;
   }
@@ -124,21 +183,22 @@ void VmDoctor::learn_configuration() noexcept {
   hypervisor_[0] = {"hypervisor image", image_range().base, image_range().bytes};
   hypervisor_[1] = {"exit recorder", trace_area::header()->area_pa, trace_area::header()->area_bytes};
   for (unsigned i = 0; i < vm_.vcpu_count_; ++i) mpidrs_[i] = guest_machine::affinity_of(i);
+  configuration_ = {
+      .ram = std::span{ram_}.first(ram_count_),
+      .devices = std::span{devices_}.first(device_count_),
+      .loaded = std::span{loaded_}.first(loaded_count_),
+      .hypervisor = hypervisor_,
+      .entry = vm_.layout_.entry,
+      .dtb = vm_.layout_.dtb.base,
+      .device_tree = &tree_,
+      .image_header = vm_.config_.kernel && vm_.config_.kernel->header ? &*vm_.config_.kernel->header : nullptr,
+      .mpidrs = std::span{mpidrs_}.first(vm_.vcpu_count_),
+      .ipa_bits = vm_.memory_->layout().ipa_bits,
+      .passthrough_interrupt = false,
+      .passthrough_timer = false,
+      .cntvoff_el2 = vm_.cntvoff_};
+  spoil_configuration();
   tree_ = diag::read_device_tree_facts({vm_.ram_.at(vm_.layout_.dtb.base), vm_.layout_.dtb.bytes});
-  configuration_ = {.ram = std::span{ram_}.first(ram_count_),
-                    .devices = std::span{devices_}.first(device_count_),
-                    .loaded = std::span{loaded_}.first(loaded_count_),
-                    .hypervisor = hypervisor_,
-                    .entry = vm_.layout_.entry,
-                    .dtb = vm_.layout_.dtb.base,
-                    .device_tree = &tree_,
-                    .image_header = vm_.config_.kernel && vm_.config_.kernel->header ? &*vm_.config_.kernel->header
-                                                                                     : nullptr,
-                    .mpidrs = std::span{mpidrs_}.first(vm_.vcpu_count_),
-                    .ipa_bits = vm_.memory_->layout().ipa_bits,
-                    .passthrough_interrupt = false,
-                    .passthrough_timer = false,
-                    .cntvoff_el2 = vm_.cntvoff_};
 }
 
 bool VmDoctor::is_new(const diag::Diagnosis& found) noexcept {
@@ -155,7 +215,42 @@ bool VmDoctor::is_new(const diag::Diagnosis& found) noexcept {
   return true;
 }
 
-std::optional<diag::Code> VmDoctor::examine(VcpuSlot* slot, const diag::Trigger& why) noexcept {
+std::span<const diag::InterruptView> VmDoctor::view_interrupts(unsigned vcpu) noexcept {
+  const LockGuard guard{vm_.lock_};
+  const std::uint64_t groups = vm_.vgic_->mmio_read(vcpu, guest_machine::kGicd.base, AccessWidth::word).value;
+  std::size_t count = 0;
+  const auto add = [&](std::uint32_t intid, const VgicIrq& irq) {
+    const bool idle = !irq.pending() && !irq.active && !irq.in_lr && irq.queued_at == kVgicNoCpu;
+    if ((idle && intid != guest_machine::kVirtualTimerIntid) || count == g_interrupts.size()) return;
+    g_interrupts[count++] = {.intid = intid,
+                             .enabled = irq.enabled,
+                             .pending = irq.pending(),
+                             .active = irq.active,
+                             .in_lr = irq.in_lr,
+                             .queued = irq.queued_at != kVgicNoCpu,
+                             .routed = irq.target != kVgicNoCpu && (groups >> (irq.group1 ? 1 : 0) & 1) != 0};
+  };
+  const VgicCpu& cpu = vm_.vgic_cpus_[vcpu];
+  for (std::uint32_t i = 0; i < cpu.irqs.size(); ++i) add(i, cpu.irqs[i]);
+  for (std::uint32_t i = 0; i < vm_.vgic_spis_.size(); ++i) add(arm_vcpu::gic::kPrivateCount + i, vm_.vgic_spis_[i]);
+  return std::span{g_interrupts}.first(count);
+}
+
+bool VmDoctor::sleeps_for_good(const VcpuSlot& slot) noexcept {
+  for (unsigned i = 0; i < vm_.vcpu_count_; ++i) {
+    if (i != slot.index && vm_.power_->state(i) != PowerState::off) return false;
+  }
+  const LockGuard guard{vm_.lock_};
+  for (const VgicIrq& irq : vm_.vgic_cpus_[slot.index].irqs) {
+    if (irq.enabled) return false;
+  }
+  for (const VgicIrq& irq : vm_.vgic_spis_) {
+    if (irq.enabled) return false;
+  }
+  return true;
+}
+
+std::optional<diag::Code> VmDoctor::examine(VcpuSlot* slot, const diag::Trigger& why, const Past& past) noexcept {
   const LockGuard guard{g_report_lock};
   const GuestView view{*vm_.memory_, configuration_.ram};
   VcpuSlot& subject = slot != nullptr ? *slot : vm_.slots_[0];
@@ -165,19 +260,26 @@ std::optional<diag::Code> VmDoctor::examine(VcpuSlot* slot, const diag::Trigger&
                             .vm = vm_.id(),
                             .vcpu = subject.index,
                             .counter_hz = el2::counter_hz(),
-                            .exit = &vcpu.exit_frame(),
+                            .exit = past.frame != nullptr ? past.frame : &vcpu.exit_frame(),
                             .capabilities = &vcpu.capabilities(),
                             .requirements = &requirements,
                             .configuration = &configuration_,
                             .memory = &view,
                             .records = {}};
   std::array<arm_vcpu::gic::IchLr, arm_vcpu::gic::kMaxListRegisters> lrs{};
+  GuestSystemRegisters registers = vcpu.system_registers();
   if (vcpu.is_bound()) {
     vcpu.refresh_system_registers();
-    state.run = diag::RunState{.bound = true};
+    // What was programmed for the guest, as this CPU has it, not as it should be.
+    registers = vcpu.system_registers();
+    registers.hcr_el2 = VCPU_READ_SYSREG(hcr_el2);
+    registers.vtcr_el2 = VCPU_READ_SYSREG(vtcr_el2);
+    registers.vttbr_el2 = VCPU_READ_SYSREG(vttbr_el2);
+    registers.cntvoff_el2 = VCPU_READ_SYSREG(cntvoff_el2);
+    state.run = diag::RunState{.bound = true, .parked = past.parked_since.has_value(), .since = past.parked_since};
     state.timer = diag::TimerSnapshot{.cntv_ctl_el0 = vcpu.system_registers().cntv_ctl_el0,
                                       .cntv_cval_el0 = vcpu.system_registers().cntv_cval_el0,
-                                      .cntvoff_el2 = vm_.cntvoff_,
+                                      .cntvoff_el2 = registers.cntvoff_el2,
                                       .now = el2::counter_ticks()};
     const unsigned count = vcpu.capabilities().list_registers();
     for (unsigned n = 0; n < count; ++n) lrs[n] = el2::GicHw::read_ich_lr(n);
@@ -185,10 +287,10 @@ std::optional<diag::Code> VmDoctor::examine(VcpuSlot* slot, const diag::Trigger&
                                                .hcr = el2::GicHw::read_ich_hcr(),
                                                .misr = el2::GicHw::read_ich_misr(),
                                                .vmcr = el2::GicHw::read_ich_vmcr(),
-                                               .irqs = {}};
-    state.records = last_records();
+                                               .irqs = view_interrupts(subject.index)};
+    state.records = records_of(trace_area::ring(this_cpu().index), past.records_end);
   }
-  state.registers = &vcpu.system_registers();
+  state.registers = &registers;
   if (std::holds_alternative<diag::trigger::HealthCheck>(why) && !vcpu.is_bound()) {
     diag::preflight(state, g_list);
   } else {
@@ -198,7 +300,8 @@ std::optional<diag::Code> VmDoctor::examine(VcpuSlot* slot, const diag::Trigger&
   for (const diag::Diagnosis& found : g_list) {
     if (!is_new(found)) continue;
     if (vcpu.is_bound()) {
-      vcpu.record({.pc = found.pc().value_or(0), .data = static_cast<std::uint64_t>(found.code()),
+      vcpu.record({.pc = found.pc().value_or(0),
+                   .data = static_cast<std::uint64_t>(found.code()),
                    .kind = trace::Kind::diagnosis});
     }
     diag::render(found, state, lines);
@@ -207,6 +310,7 @@ std::optional<diag::Code> VmDoctor::examine(VcpuSlot* slot, const diag::Trigger&
 }
 
 std::optional<diag::Code> VmDoctor::preflight() noexcept {
+  spoil_vm();
   (void)examine(nullptr, diag::trigger::HealthCheck{});
   for (const diag::Diagnosis& found : g_list) {
     if (found.confidence() == diag::Confidence::certain) return found.code();
@@ -216,15 +320,38 @@ std::optional<diag::Code> VmDoctor::preflight() noexcept {
 
 // --- without a VM ---------------------------------------------------------------------------------------------------
 
+void explain_this_cpu() noexcept {
+  const Result<> supported = check_hardware_support(probe(), {});
+  if (!supported) explain_start_up_error("hypervisor", supported.error(), Requirements{}.ipa_bits);
+}
+
+void explain_former_run() noexcept {
+  const trace_area::FormerRun& former = trace_area::former_run();
+  if (former.header == nullptr) return;
+  const LockGuard guard{g_report_lock};
+  const diag::CapturedState state{
+      .vm_name = "former run", .counter_hz = former.header->counter_hz, .records = records_of(former.last_ring)};
+  diag::diagnose(state, diag::trigger::UncleanReset{former.header->boot_count + 1}, g_list);
+  ConsoleLines lines;
+  for (const diag::Diagnosis& found : g_list) diag::render(found, state, lines);
+}
+
 void explain_start_up_error(std::string_view vm_name, const Error& error, unsigned ipa_bits) noexcept {
   const LockGuard guard{g_report_lock};
   const Capabilities capabilities = probe();
   const Requirements requirements{.ipa_bits = ipa_bits};
-  const diag::CapturedState state{.vm_name = vm_name, .capabilities = &capabilities, .requirements = &requirements,
-                                  .records = {}};
+  const diag::CapturedState state{
+      .vm_name = vm_name, .capabilities = &capabilities, .requirements = &requirements, .records = {}};
   diag::diagnose(state, diag::trigger::StartUpError{error}, g_list);
   ConsoleLines lines;
   for (const diag::Diagnosis& found : g_list) diag::render(found, state, lines);
+}
+
+void explain_stuck_lock(const diag::trigger::StuckLock& stuck) noexcept {
+  const diag::CapturedState state{.vm_name = "hypervisor", .records = last_records()};
+  diag::diagnose(state, stuck, g_list);
+  ConsoleLines lines;
+  if (!g_list.empty()) diag::render(g_list[0], state, lines);
 }
 
 void explain_crash(const diag::trigger::HypervisorCrash& crash) noexcept {

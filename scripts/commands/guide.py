@@ -2,13 +2,14 @@
 """`./x guide`: keeps the troubleshooting guide true. Its transcripts are what the commands in it print, its tables are the
 library's own, its two languages have the same parts, and the names in it exist.
 
-  <!-- transcript: ./x fault mmio-hole | from AV0003 | to considered -->    before a block: the command, then filters
-  <!-- table: diagnoses -->                                                 before a table: diagnoses, errors
+  <!-- transcript: ./x fault mmio-width | report -->    before a block: the command, then filters
+  <!-- table: diagnoses -->                             before a table: diagnoses, errors
 
-Filters: `from REGEX` and `to REGEX` keep what lies between the first lines that match, `only REGEX` and `drop REGEX` look at
-each line, `first N` and `last N` count them, `status N` shows the exit status, which otherwise must be 0. Lines left out
-between others become "...". A command runs once, however many blocks show it, in a folder of its own, in which the
-checkout's files are to be found; files that one command writes the later ones may read.
+Filters: `report` keeps the first diagnosis, `report N` the N-th one; `from REGEX` and `to REGEX` keep what lies between
+the first lines that match, `only REGEX` and `drop REGEX` look at each line, `first N` and `last N` count them, `status N`
+shows the exit status, which otherwise must be 0. Lines left out between others become "...". A command runs once, however
+many blocks show it, in a folder of its own, in which the checkout's files are to be found; files that one command writes
+the later ones may read.
 """
 import argparse
 import difflib
@@ -51,7 +52,8 @@ def rows_of(file: Path, macro: str) -> list[list[str]]:
 
 
 ARISES = {
-    "en": {"yes": "yes", "hardware": "on hardware only", "defect": "by a defect of the library", "configuration": "in another system"},
+    "en": {"yes": "yes", "hardware": "on hardware only", "defect": "by a defect of the library",
+           "configuration": "in another system"},
     "zh": {"yes": "会", "hardware": "仅真实硬件", "defect": "仅当库本身有缺陷", "configuration": "仅在别的系统里"},
 }
 
@@ -69,7 +71,8 @@ def table(name: str, language: str) -> list[str]:
         head = {"en": ["code", "what the console says", "symptom", "can arise here"],
                 "zh": ["代码", "控制台原文", "现象", "这里会出现吗"]}[language]
         lines = []
-        for number, key, title, symptom, _cause, _advice, arises, _where in rows_of(INCLUDE / "trace/diagnoses.def", "VCPU_DIAGNOSIS"):
+        for row in rows_of(INCLUDE / "trace/diagnoses.def", "VCPU_DIAGNOSIS"):
+            number, key, title, symptom, _cause, _advice, arises, _where = row
             text = symptom if language == "en" else glossed(terms, "diagnoses", key)[0]
             lines.append([f"AV{int(number):04}", title, text, ARISES[language][arises]])
     elif name == "errors":
@@ -115,7 +118,12 @@ def run(command: str, folder: Path) -> tuple[int, list[str]]:
     return child.returncode, lines
 
 
-def pick(lines: list[str], filters: list[list[str]], command: str) -> list[str]:
+# A diagnosis on the console, and what it goes on with.
+REPORT = re.compile(r"(\[hv\] )?AV\d{4} ")
+REPORT_DETAIL = re.compile(r"(\[hv\] )?  (evidence|cause|check|considered|  )")
+
+
+def pick(lines: list[str], filters: list[tuple[str, str]], command: str) -> list[str]:
     kept = [(n, line) for n, line in enumerate(lines)]
     for name, value in filters:
         if name in ("from", "to"):
@@ -123,6 +131,13 @@ def pick(lines: list[str], filters: list[list[str]], command: str) -> list[str]:
             if at is None:
                 raise ui.Failure(f"guide: '{command}' prints no line that matches '{value}':\n" + "\n".join(lines[-40:]))
             kept = kept[at:] if name == "from" else kept[:at + 1]
+        elif name == "report":
+            heads = [i for i, (_, line) in enumerate(kept) if REPORT.match(line)]
+            if len(heads) < int(value or 1):
+                raise ui.Failure(f"guide: '{command}' prints {len(heads)} diagnoses:\n" + "\n".join(lines[-40:]))
+            first = heads[int(value or 1) - 1]
+            end = next((i for i in range(first + 1, len(kept)) if not REPORT_DETAIL.match(kept[i][1])), len(kept))
+            kept = kept[first:end]
         elif name in ("only", "drop"):
             kept = [(n, line) for n, line in kept if (re.search(value, line) is not None) == (name == "only")]
         elif name in ("first", "last"):
@@ -150,7 +165,7 @@ class Runner:
 
     def transcript(self, text: str) -> list[str]:
         command, *rest = text.split(" | ")
-        filters = [word.split(" ", 1) for word in rest]
+        filters = [word.partition(" ")[::2] for word in rest]
         if command not in self.done:
             self.done[command] = run(command, self.folder)
         status, lines = self.done[command]
@@ -172,7 +187,7 @@ VARYING = [
     (re.compile(r"([>\w])\+0x[0-9a-f]+>"), r"\1+OFFSET>"),
     (re.compile(r"\b[0-9]+(\.[0-9]+)? ?(ns|us|ms|s|MiB|KiB|%)(?![\w])"), "QUANTITY"),
     (re.compile(r"\b[0-9]+\.[0-9]+\b"), "NUMBER"),
-    (re.compile(r"(?<![\w.$])[0-9][0-9,]+(?!\w|\.\d)"), "COUNT"),
+    (re.compile(r"(?<![\w.$])(?:[0-9]{2,}|[0-9](?=,[0-9]{3}))(?:,[0-9]{3})*(?!\w|\.\d)"), "COUNT"),
     (re.compile(r"\.(cpp|hpp|S):\d+"), r".\1:LINE"),
     (re.compile(r" {2,}"), " "),
 ]
@@ -222,9 +237,9 @@ def made(block: Block, language: str, runner: Runner) -> list[str]:
     return [f"{FENCE}console", *runner.transcript(block.text), FENCE]
 
 
-def same(old: list[str], new: list[str]) -> list[str]:
-    """What differs beyond what may, as a diff."""
-    a, b = normalised(old), normalised(new)
+def same(old: list[str], new: list[str], exactly: bool = False) -> list[str]:
+    """What differs, beyond what may if not `exactly`, as a diff."""
+    a, b = (old, new) if exactly else (normalised(old), normalised(new))
     return [] if a == b else list(difflib.unified_diff(a, b, "the guide", "the command", lineterm="", n=1))
 
 
@@ -299,8 +314,10 @@ def check_exits(page: Path, lines: list[str]) -> list[str]:
         name = cells[1].strip("`") if len(cells) > 3 else ""
         if name in fields and cells[1].startswith("`"):
             said.append((name, re.findall(r"`(\w+)`", cells[2])))
-    return [] if said == list(fields.items()) else [
-        f"{page.relative_to(paths.ROOT)}: the table of exits is not that of exit_reason.hpp:\n  {said}\n  {list(fields.items())}"]
+    if said == list(fields.items()):
+        return []
+    return [f"{page.relative_to(paths.ROOT)}: the table of exits is not that of exit_reason.hpp:", f"  {said}",
+            f"  {list(fields.items())}"]
 
 
 def outline(page: Path, marks: bool) -> list[str]:
@@ -337,7 +354,7 @@ def renewed(lines: list[str], page: Path, language: str, runner: Runner | None, 
         except ui.Failure as failure:
             wrong.append(f"{page.relative_to(paths.ROOT)}:{block.first}: {failure}")
             new = old
-        difference = same(old, new)
+        difference = same(old, new, block.kind == "table")
         if difference:
             differences += [f"{page.relative_to(paths.ROOT)}:{block.first}: {block.text}", *difference]
         out += lines[at:block.first] + (new if difference or block.kind == "table" else old)

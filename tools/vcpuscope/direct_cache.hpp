@@ -52,11 +52,16 @@ class FlatMap {
   // Asks the memory for what operator[] will want: first the slot of a key, later its value.
   void prefetch_slot(std::uint64_t key) const noexcept { __builtin_prefetch(&slots_[mix(key) & (slots_.size() - 1)]); }
   void prefetch_value(std::uint64_t key) const noexcept {
+    if (const Value* value = if_near(key)) {
+      const auto* line = reinterpret_cast<const char*>(value);
+      for (std::size_t at = 0; at < sizeof(Value); at += 64) __builtin_prefetch(line + at, 1);
+    }
+  }
+  // The value, if the first slot that may hold its key does; a hint, for prefetching what the value points to.
+  [[nodiscard]] const Value* if_near(std::uint64_t key) const noexcept {
     const Slot& slot = slots_[mix(key) & (slots_.size() - 1)];
-    if (slot.key != key || slot.number == 0) return;
-    const Value& value = (*blocks_[(slot.number - 1) / kBlock])[(slot.number - 1) % kBlock];
-    const auto* line = reinterpret_cast<const char*>(&value);
-    for (std::size_t at = 0; at < sizeof(Value); at += 64) __builtin_prefetch(line + at, 1);
+    if (slot.key != key || slot.number == 0) return nullptr;
+    return &(*blocks_[(slot.number - 1) / kBlock])[(slot.number - 1) % kBlock];
   }
 
   [[nodiscard]] std::size_t size() const noexcept { return size_; }

@@ -29,6 +29,9 @@ class Durations {
     ++count_;
   }
 
+  // Asks the memory for what add() will want.
+  void prefetch(std::uint32_t ticks) const noexcept { __builtin_prefetch(histogram_.data() + bucket(ticks), 1); }
+
   [[nodiscard]] std::uint64_t count() const noexcept { return count_; }
   [[nodiscard]] std::uint64_t sum() const noexcept { return sum_; }
   [[nodiscard]] std::uint32_t least() const noexcept { return count_ == 0 ? 0 : least_; }

@@ -1,18 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // vcpuscope: what a vCPU has been doing, from the exit recorder's files and dumps.
-#include <fmt/core.h>
-
 #include <csignal>
-#include <cstdio>
 #include <exception>
 
 #include "command.hpp"
-
-namespace arm_vcpu::scope {
-
-void warn(const std::string& text) { fmt::print(stderr, "vcpuscope: {}\n", text); }
-
-}  // namespace arm_vcpu::scope
 
 int main(int argc, char** argv) {
   using namespace arm_vcpu::scope;

@@ -21,7 +21,6 @@ PerfettoWriter::PerfettoWriter(const std::string& path) : path_{path} {
   const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (fd < 0) throw Failure(fmt::format("{}: {}", path, std::strerror(errno)));
   file_ = std::make_unique<google::protobuf::io::FileOutputStream>(fd, 1 << 20);
-  file_->SetCloseOnDelete(true);
   out_ = std::make_unique<google::protobuf::io::CodedOutputStream>(file_.get());
 }
 

@@ -40,9 +40,10 @@ Statistics::Statistics(const TraceFile& file, const SelectionOptions& options) :
         const Record& record = run[i];
         progress.advance();
         // PCs are many, and their counts all over memory: that is where the time goes.
-        if (i + 2 * kAhead < run.size()) {
-          pcs_.prefetch_slot(run[i + 2 * kAhead].pc);
-          pcs_.prefetch_value(run[i + kAhead].pc);
+        if (i + 3 * kAhead < run.size()) {
+          pcs_.prefetch_slot(run[i + 3 * kAhead].pc);
+          pcs_.prefetch_value(run[i + 2 * kAhead].pc);
+          if (const Thing* next = pcs_.if_near(run[i + kAhead].pc)) next->durations.prefetch(run[i + kAhead].duration);
         }
         if (selection.all() || selection.takes(record, describer_.syndromes())) add(record);
       }

@@ -79,6 +79,8 @@ class Bundle {
   [[nodiscard]] bool recorder() const noexcept { return recorder_; }
   // Where the exit recorder streams to, by semihosting; empty: nowhere.
   [[nodiscard]] std::string_view trace_file() const noexcept { return trace_file_; }
+  // The name of a failure that the hypervisor is to bring about, to test its diagnosis; empty: none.
+  [[nodiscard]] std::string_view simulate() const noexcept { return simulate_; }
   // Empty when the bundle does not say.
   [[nodiscard]] std::optional<BundleLogLevel> log_level() const noexcept { return log_level_; }
 
@@ -90,6 +92,7 @@ class Bundle {
   std::size_t vm_count_{};
   std::optional<BundleLogLevel> log_level_;
   std::string_view trace_file_;
+  std::string_view simulate_;
   bool recorder_{true};
 };
 

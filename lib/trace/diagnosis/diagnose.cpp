@@ -114,7 +114,14 @@ void explain(const CapturedState& state, const trigger::HealthCheck&, DiagnosisL
 
 void explain(const CapturedState& state, const trigger::Inspection&, DiagnosisList& out) noexcept {
   check_health(state, out);
-  check_guest_exception(state, out);
+  bool loop = false;
+  for (const Diagnosis& found : out) loop = loop || found.code() == Code::exception_loop;
+  if (!loop) {
+    // What the guest stopped for comes before that it stopped.
+    out.clear();
+    check_guest_exception(state, out);
+    check_health(state, out);
+  }
   if (out.empty()) add_unknown(state, out);
 }
 

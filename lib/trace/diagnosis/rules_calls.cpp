@@ -58,6 +58,8 @@ void add_arguments(Report& report, const CapturedState& state, const Call& why) 
   for (unsigned i = 0; i < 3; ++i) {
     const explain::PsciArgument argument = known ? explain::argument_of(function_of(id), i) : explain::PsciArgument{};
     if (known && argument.name.empty()) continue;
+    // A record keeps X1 and X2 of a PSCI call only: what reads as 0 may not be known.
+    if (why.x[i + 1] == 0 && (!known || i == 2)) continue;
     if (known && argument.name == "psci_func_id") {
       report.value(kRegisters[i], why.x[i + 1], Evidence::Form::hex, "{}: {}", argument.name,
                    FunctionName{FunctionId::from_x0(why.x[i + 1])}.view());
@@ -65,7 +67,7 @@ void add_arguments(Report& report, const CapturedState& state, const Call& why) 
       report.value(kRegisters[i], why.x[i + 1], Evidence::Form::hex, "{}", argument.name);
     }
   }
-  if (state.exit != nullptr && state.memory != nullptr) {
+  if (state.exit != nullptr && state.memory != nullptr && state.exit->frame.gpr[30] != 0) {
     report.value("X30", state.exit->frame.gpr[30], Evidence::Form::code, "the caller");
   }
 }
@@ -168,7 +170,10 @@ bool is_mandatory(FunctionId id) noexcept {
 bool is_probe(FunctionId id) noexcept {
   if (!id.get<FunctionId::Fast>() || id.get<FunctionId::MBZ>() != 0) return false;
   if (is_arch_call(id)) return true;
-  if (is_psci_call(id)) return !arm_vcpu::name_of(id).empty() && !is_mandatory(id);
+  if (is_psci_call(id)) {
+    // NOT_SUPPORTED is PSCI_FEATURES' proper answer about another function.
+    return !arm_vcpu::name_of(id).empty() && (!is_mandatory(id) || is_function(id, PsciFunction::PSCI_FEATURES));
+  }
   return !arm_vcpu::name_of(id.get<FunctionId::Owner>()).empty();
 }
 

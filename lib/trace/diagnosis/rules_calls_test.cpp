@@ -169,5 +169,9 @@ TEST_F(Calls, TheFramesPcAgainstTheInstructions) {
   EXPECT_THAT(codes(), ElementsAre(Code::call_advance));
 }
 
+TEST_F(Calls, FeaturesAnswersAboutAnotherFunction) {
+  EXPECT_THAT(call(0x8400'000A, -1, 0x8400'0013), IsEmpty()) << "NOT_SUPPORTED is the answer, not a refusal";
+}
+
 }  // namespace
 }  // namespace arm_vcpu::diag

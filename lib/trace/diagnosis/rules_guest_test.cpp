@@ -144,5 +144,18 @@ TEST_F(Guest, ReadsThatAreCompletedRight) {
   EXPECT_THAT(codes(), ElementsAre(Code::zero_register));
 }
 
+TEST_F(Guest, WhatItStoppedForComesBeforeThatItStopped) {
+  memory.poke(kEntry + 0x100, 0);  // UDF #0
+  for (unsigned n = 0; n < 60; ++n) {
+    trace::Record sample = record(trace::Kind::guest_sample, kVbar + 0x200, esr_of(Ec::unknown));
+    sample.hpfar = kEntry + 0x100;
+    sample.data = kVbar;
+    sample.spsr = 0x3C5;
+    sample.time = n * (kHz / 50);
+    push(sample);
+  }
+  EXPECT_THAT(took(esr_of(Ec::unknown), kEntry + 0x100), ElementsAre(Code::undefined_instruction, Code::guest_bug));
+}
+
 }  // namespace
 }  // namespace arm_vcpu::diag

@@ -153,6 +153,16 @@ bool is_first_step(const CapturedState& state) noexcept {
   return started && exits <= 1;
 }
 
+// The address is in the image, if that lay elsewhere: link addresses are round. Only a small image can tell that from
+// chance.
+bool is_moved_image(const VmConfiguration& vm, std::uint64_t ipa) noexcept {
+  constexpr std::uint64_t kRound = std::uint64_t{1} << 20;
+  for (const Range& range : vm.loaded) {
+    if (range.contains(vm.entry) && range.bytes <= kRound / 2) return (ipa - range.base) % kRound < range.bytes;
+  }
+  return false;
+}
+
 void explain_link_address(const CapturedState& state, const Access& access, DiagnosisList& out) noexcept {
   constexpr std::uint64_t kNear = 0x10'000;
   if (state.configuration == nullptr || state.exit == nullptr || !is_first_step(state)) return;
@@ -166,7 +176,8 @@ void explain_link_address(const CapturedState& state, const Access& access, Diag
   for (const RamRange& ram : state.configuration->ram) lowest_ram = ram.ipa < lowest_ram ? ram.ipa : lowest_ram;
   if (!access.is_fetch && access.ipa < lowest_ram) return;
   if (device_at(state, access.ipa) != nullptr || ram_at(state, access.ipa) != nullptr) return;
-  Report report{state, Code::linked_elsewhere, access.is_fetch ? Confidence::likely : Confidence::possible};
+  const bool moved = is_moved_image(*state.configuration, access.ipa);
+  Report report{state, Code::linked_elsewhere, access.is_fetch || moved ? Confidence::likely : Confidence::possible};
   report.what("{}: the first exit after the entry {:x} is a {} outside its memory", Who{state}.view(), entry,
               Story{state, access}.view());
   report.value("entry", entry);
@@ -174,6 +185,7 @@ void explain_link_address(const CapturedState& state, const Access& access, Diag
                "{} the entry", access.ipa > entry ? "above" : "below");
   add_access(report, state, access);
   if (jumped) report.code_at("X30", state.exit->frame.gpr[30]);
+  if (moved) report.note("image", "the address lies in it, if it was linked a round distance away");
   report.rejects(Code::guest_bug, "an absolute address in the first instructions is most often a link address");
   report.done(out);
 }
@@ -183,7 +195,9 @@ void explain_link_address(const CapturedState& state, const Access& access, Diag
 void explain_hole(const CapturedState& state, const Access& access, MmioOutcome outcome, DiagnosisList& out) noexcept {
   const DeviceRange* device = device_at(state, access.ipa);
   const RamRange* ram = ram_at(state, access.ipa);
-  Report report{state, Code::mmio_failure, Confidence::certain};
+  // Who was found before tells why the guest goes there at all.
+  const bool known_why = !out.empty() && out[0].confidence() >= Confidence::likely;
+  Report report{state, Code::mmio_failure, known_why ? Confidence::likely : Confidence::certain};
   std::string_view problem = name_of(outcome);
   if (ram != nullptr && access.is_write && !ram->writable) {
     problem = "the memory is read-only";
@@ -418,6 +432,12 @@ void explain_bad_fetch(const CapturedState& state, const Access& access, Diagnos
   report.done(out);
 }
 
+bool is_beyond_ipa_size(const CapturedState& state, std::uint64_t ipa) noexcept {
+  if (state.registers == nullptr || state.registers_are_sampled) return false;
+  const Result<stage2::Layout> layout = stage2::layout_of(Vtcr::from(state.registers->vtcr_el2));
+  return layout && ipa >= layout->ipa_limit();
+}
+
 }  // namespace
 
 void explain(const CapturedState& state, const trigger::MmioFailure& why, DiagnosisList& out) noexcept {
@@ -426,14 +446,20 @@ void explain(const CapturedState& state, const trigger::MmioFailure& why, Diagno
                       .bytes = bytes_of(why.width),
                       .is_write = why.is_write};
   if (explain_promised_memory(state, access, out)) return;
+  if (is_beyond_ipa_size(state, access.ipa)) {
+    const Fsc fsc = state.exit != nullptr
+                        ? DataAbortIss::from(state.exit->esr.get<Esr::ISS>()).get<DataAbortIss::DFSC>()
+                        : Fsc::translation_l0;
+    return explain_address_size(state, access, fault_status(fsc), out);
+  }
   if (const RamRange* ram = ram_at(state, why.ipa); ram != nullptr && (ram->writable || !why.is_write)) {
     const Fsc fsc = state.exit != nullptr
                         ? DataAbortIss::from(state.exit->esr.get<Esr::ISS>()).get<DataAbortIss::DFSC>()
                         : Fsc::translation_l3;
     if (explain_mapped(state, access, fault_status(fsc), out)) return;
   }
-  explain_hole(state, access, why.outcome, out);
   explain_link_address(state, access, out);
+  explain_hole(state, access, why.outcome, out);
 }
 
 void explain(const CapturedState& state, const trigger::StageTwoFault& why, DiagnosisList& out) noexcept {
@@ -448,18 +474,15 @@ void explain(const CapturedState& state, const trigger::StageTwoFault& why, Diag
   if (explain_promised_memory(state, access, out) && !access.on_walk) return;
   if (!access.on_walk && explain_mapped(state, access, status, out)) return;
   if (access.on_walk) return explain_table_walk(state, access, status, out);
-  if (state.registers != nullptr && !state.registers_are_sampled) {
-    const Result<stage2::Layout> layout = stage2::layout_of(Vtcr::from(state.registers->vtcr_el2));
-    if (layout && access.ipa >= layout->ipa_limit()) return explain_address_size(state, access, status, out);
-  }
+  if (is_beyond_ipa_size(state, access.ipa)) return explain_address_size(state, access, status, out);
   if (access.is_fetch) {
-    explain_bad_fetch(state, access, out);
     explain_link_address(state, access, out);
+    explain_bad_fetch(state, access, out);
     return;
   }
   if (const DeviceRange* device = device_at(state, access.ipa)) return explain_no_syndrome(state, access, *device, out);
-  explain_hole(state, access, MmioOutcome::hole, out);
   explain_link_address(state, access, out);
+  explain_hole(state, access, MmioOutcome::hole, out);
 }
 
 void explain(const CapturedState& state, const trigger::FailedEntry& why, DiagnosisList& out) noexcept {

@@ -250,5 +250,21 @@ TEST_F(Memory, NothingButTheTrigger) {
   EXPECT_THAT(codes(), ElementsAre(Code::mmio_failure));
 }
 
+TEST_F(Memory, SmallImageThatIsLinkedARoundDistanceAway) {
+  loaded[0].bytes = 0x8000;
+  bad_access(kEntry + 0x4000'0000 + 0x4000, AccessWidth::word, MmioOutcome::hole, true);
+  EXPECT_THAT(codes(), ElementsAre(Code::linked_elsewhere, Code::mmio_failure));
+  EXPECT_EQ(list[0].confidence(), Confidence::likely);
+  bad_access(kEntry + 0x4000'0000 + 0x8000, AccessWidth::word, MmioOutcome::hole, true);
+  EXPECT_THAT(codes(), ElementsAre(Code::mmio_failure, Code::linked_elsewhere)) << "behind the image";
+}
+
+TEST_F(Memory, AccessBeyondTheIpaSizeWithASyndrome) {
+  running();
+  bad_access(std::uint64_t{1} << 47, AccessWidth::word, MmioOutcome::hole);
+  EXPECT_THAT(codes(), ElementsAre(Code::address_size));
+  EXPECT_THAT(text(), HasSubstr("beyond the size that VTCR_EL2.T0SZ gives"));
+}
+
 }  // namespace
 }  // namespace arm_vcpu::diag

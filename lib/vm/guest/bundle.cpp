@@ -252,14 +252,15 @@ bool BundleParser::check_image(int node) noexcept {
       char text[160];
       TextBuffer detail{text};
       format_to(detail, "{}; {}", describe(kernel.error().code).what, describe(kernel.error().code).fix);
-      return refuse(node, "data", BundleReason::bad_kernel, {}, detail.view());
+      return refuse(node, "data", BundleReason::bad_kernel, {static_cast<std::uint64_t>(kernel.error().code), 0},
+                    detail.view());
     }
   }
   return true;
 }
 
 bool BundleParser::parse_hypervisor() noexcept {
-  static constexpr std::string_view kProperties[] = {"log-level", "recorder", "trace-file"};
+  static constexpr std::string_view kProperties[] = {"log-level", "recorder", "trace-file", "simulate"};
   static constexpr std::string_view kLevels[] = {"error", "warn", "info", "debug", "trace"};
   const int node = fdt_subnode_offset(fdt_, 0, "hypervisor");
   if (node < 0) {
@@ -269,7 +270,8 @@ bool BundleParser::parse_hypervisor() noexcept {
   std::size_t level = 0;
   std::size_t recorder = 1;
   if (!check_properties(node, kProperties) || !check_subnodes(node, {}) ||
-      !read_choice(node, "log-level", kLevels, level) || !read_choice(node, "recorder", kSwitch, recorder) || !read_text(node, "trace-file", bundle.trace_file_)) {
+      !read_choice(node, "log-level", kLevels, level) || !read_choice(node, "recorder", kSwitch, recorder) ||
+      !read_text(node, "trace-file", bundle.trace_file_) || !read_text(node, "simulate", bundle.simulate_)) {
     return false;
   }
   bundle.recorder_ = recorder != 0;

@@ -15,6 +15,7 @@ COMMANDS = {
     "gdb": "boot it halted with gdb attached: vcpu, exits, walk, s2, why, gbt (./x gdb --help)",
     "test": "build and run all tests; arguments go to ctest (./x test -R system.linux)",
     "fault": "bring a failure about and show its diagnosis (./x fault list)",
+    "scope": "vcpuscope: read traces, statistics, explain, diagnose, backtrace (./x scope --help)",
     "bench": "count the instructions of every kind of exit (./x bench --help)",
     "build": "build the hypervisor (EL2) and the host tests and tools",
     "fmt": "format the C++ sources with clang-format",

@@ -51,11 +51,11 @@ def _configure(preset: str) -> None:
     stamp.write_text(digest.hexdigest())
 
 
-def build(preset: str) -> bool:
+def build(preset: str, target: str = "all") -> bool:
     """Returns whether there was anything to build."""
     _configure(preset)
     with ui.Step(f"building {WHAT[preset]}") as step:
-        text = step.run(["ninja", "-C", str(paths.BUILD / preset)], log=f"build-{preset}",
+        text = step.run(["ninja", "-C", str(paths.BUILD / preset), target], log=f"build-{preset}",
                         env={"NINJA_STATUS": "[%f/%t] "})
     return not re.search(r"^ninja: no work to do", text, re.MULTILINE)
 

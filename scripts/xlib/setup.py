@@ -2,7 +2,7 @@
 """Everything a guest needs before QEMU can start."""
 import os
 
-from . import arm64, cmake, initramfs, packages, paths, ui
+from . import arm64, cmake, initramfs, npm, packages, paths, ui
 
 
 def ready_for_run() -> None:
@@ -22,6 +22,7 @@ def ready_for_run() -> None:
 def ready_for_test() -> None:
     with cmake.lock():
         packages.ensure(packages.TEST)
+        npm.ensure()
         arm64.ensure()
         initramfs.ensure()
         cmake.build("el2")

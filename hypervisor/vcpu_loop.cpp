@@ -217,6 +217,10 @@ void VcpuLoop::look_at_sleeper(std::uint64_t since) noexcept {
 // The reference hypervisor offers no calls of its own. [smccc] "Unknown Function Identifier"
 void VcpuLoop::refuse_call(const Exit::Hypercall& call) noexcept {
   vcpu().set_return_value(~std::uint64_t{0});
+  {
+    const LockGuard guard{vm_.lock_};
+    if (!vm_.doctor_.is_first_call(vcpu().trap_frame().exception_pc(), call.nr)) return;
+  }
   (void)vm_.doctor_.examine(&slot_, diag::trigger::Call{.x = {call.nr, call.args[0], call.args[1], call.args[2]},
                                                         .conduit = diag::Conduit::hvc,
                                                         .immediate = call.imm,

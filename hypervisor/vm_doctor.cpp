@@ -160,6 +160,7 @@ bool VcpuWatch::is_hopeless() const noexcept {
 
 void VmDoctor::forget() noexcept {
   seen_count_ = 0;
+  call_count_ = 0;
   cut_off_ = false;
 }
 
@@ -199,6 +200,15 @@ void VmDoctor::learn_configuration() noexcept {
       .cntvoff_el2 = vm_.cntvoff_};
   spoil_configuration();
   tree_ = diag::read_device_tree_facts({vm_.ram_.at(vm_.layout_.dtb.base), vm_.layout_.dtb.bytes});
+}
+
+bool VmDoctor::is_first_call(std::uint64_t pc, std::uint64_t function) noexcept {
+  for (std::size_t i = 0; i < call_count_; ++i) {
+    if (calls_[i].pc == pc && calls_[i].function == function) return false;
+  }
+  if (call_count_ == calls_.size()) return false;
+  calls_[call_count_++] = {pc, function};
+  return true;
 }
 
 bool VmDoctor::is_new(const diag::Diagnosis& found) noexcept {

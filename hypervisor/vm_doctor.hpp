@@ -71,6 +71,10 @@ class VmDoctor {
   // Whether nothing can ever wake the VM, whose vCPU `slot` waits: the others are off, and no interrupt is enabled.
   [[nodiscard]] bool sleeps_for_good(const VcpuSlot& slot) noexcept;
 
+  // Whether a refused call of `function` at `pc` is worth examine(): once each, and not for ever. A guest that calls in a
+  // loop must not make EL2 work for it. Under the VM's lock.
+  [[nodiscard]] bool is_first_call(std::uint64_t pc, std::uint64_t function) noexcept;
+
   // New life, new reports.
   void forget() noexcept;
 
@@ -100,6 +104,13 @@ class VmDoctor {
   std::array<Seen, kMaxReports> seen_{};
   std::size_t seen_count_{};
   bool cut_off_{};
+
+  struct SeenCall {
+    std::uint64_t pc{};
+    std::uint64_t function{};
+  };
+  std::array<SeenCall, 16> calls_{};
+  std::size_t call_count_{};
 };
 
 // AV0001 when this CPU, or the Exception level that it was entered at, cannot run guests; nothing otherwise.

@@ -94,10 +94,12 @@ def table(name: str, language: str) -> list[str]:
 def run(command: str, folder: Path) -> tuple[int, list[str]]:
     """Status and lines of a command, without what belongs to a terminal or to this checkout's place."""
     begin = time.monotonic()
-    environment = {**os.environ, "ARM_VCPU_SKIP_SETUP": "1", "TERM": "dumb", "LC_ALL": "C.UTF-8",
-                   "PATH": f"{paths.BUILD / 'host' / 'tools' / 'vcpuscope'}:{os.environ['PATH']}"}
-    child = subprocess.Popen(shlex.split(command), cwd=folder, env=environment, stdin=subprocess.DEVNULL,
-                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, process_group=0)
+    environment = {**os.environ, "ARM_VCPU_SKIP_SETUP": "1", "TERM": "dumb", "LC_ALL": "C.UTF-8"}
+    try:
+        child = subprocess.Popen(shlex.split(command), cwd=folder, env=environment, stdin=subprocess.DEVNULL,
+                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, process_group=0)
+    except OSError as error:
+        raise ui.Failure(f"guide: '{command}': {error.strerror}") from None
     try:
         output, _ = child.communicate(timeout=COMMAND_SECONDS)
     except subprocess.TimeoutExpired:
@@ -274,11 +276,12 @@ def check_names(page: Path, lines: list[str], words: set[str], commands: set[str
     for n, text in spans_of(lines):
         where = f"{page.relative_to(paths.ROOT)}:{n}"
         if text.startswith("./x "):
-            if text.split()[1] not in commands:
+            name, *rest = text.split()[1:]
+            if name not in commands:
                 wrong.append(f"{where}: '{text}' is no command")
-        elif text.startswith("vcpuscope ") and not text.split()[1].startswith("-"):
-            if f"VCPU_SUBCOMMAND({text.split()[1]})" not in SUBCOMMANDS.read_text(encoding="utf-8"):
-                wrong.append(f"{where}: '{text}' is no subcommand")
+            elif name == "scope" and rest and not rest[0].startswith("-"):
+                if f"VCPU_SUBCOMMAND({rest[0]})" not in SUBCOMMANDS.read_text(encoding="utf-8"):
+                    wrong.append(f"{where}: '{text}' is no subcommand")
         elif re.fullmatch(r"[\w.-]+(/[\w.*-]+)+/?", text) and text.split("/")[0] in FOLDERS:
             if not list(paths.ROOT.glob(text.rstrip("/"))):
                 wrong.append(f"{where}: '{text}' does not exist")

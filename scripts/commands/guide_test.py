@@ -80,7 +80,8 @@ class Transcripts(unittest.TestCase):
 
 class Names(unittest.TestCase):
     def wrong(self, text):
-        return guide.check_names(guide.PAGES["en"], [text], {"handle_data_abort", "Errc", "not_bound"}, {"run"})
+        return guide.check_names(guide.PAGES["en"], [text], {"handle_data_abort", "Errc", "not_bound"},
+                                 {"run", "scope"})
 
     def test_known(self):
         text = "`handle_data_abort()`, `Errc::not_bound`, `./x run --log debug`, [a](troubleshooting.md#b)"
@@ -88,7 +89,7 @@ class Names(unittest.TestCase):
 
     def test_unknown(self):
         for text in ("`handle_abort()`", "`Errc::none_such`", "`./x walk`", "`include/arm_vcpu/none.hpp`", "[a](nowhere.md)",
-                     "`vcpuscope fly FILE`"):
+                     "`./x scope fly FILE`"):
             self.assertEqual(len(self.wrong(text)), 1, text)
 
 

@@ -61,7 +61,7 @@ def test() -> None:
             machine.expect(r"Hit any key to stop autoboot")
             qmp = Qmp(control)
             qmp.command("system_reset")
-            found = machine.expect(r"the former run ended badly; its trace is kept at (0x[0-9a-f]+)")
+            found = machine.expect(r"the former run ended badly; its trace is kept at (0x[0-9a-f]+), ")
             machine.expect(r"Hit any key to stop autoboot")
             qmp.command("pmemsave", val=RAM_BASE, size=DUMPED_BYTES, filename=str(memory))
             qmp.close()

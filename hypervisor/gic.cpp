@@ -216,17 +216,21 @@ void deactivate(std::uint32_t intid) noexcept {
   el2::isb();
 }
 
-void send_sgi(std::uint64_t mpidr, std::uint32_t sgi) noexcept {
+std::uint64_t sgi_request(std::uint64_t mpidr, std::uint32_t sgi) noexcept {
   const auto aff0 = static_cast<unsigned>(mpidr & 0xFF);
-  const auto request = IccSgi1r{}
-                           .with<IccSgi1r::TargetList>(static_cast<std::uint16_t>(1U << aff0 % 16))
-                           .with<IccSgi1r::RS>(static_cast<std::uint8_t>(aff0 / 16))
-                           .with<IccSgi1r::Aff1>(static_cast<std::uint8_t>(mpidr >> 8))
-                           .with<IccSgi1r::Aff2>(static_cast<std::uint8_t>(mpidr >> 16))
-                           .with<IccSgi1r::Aff3>(static_cast<std::uint8_t>(mpidr >> 32))
-                           .with<IccSgi1r::INTID>(static_cast<std::uint8_t>(sgi));
+  return IccSgi1r{}
+      .with<IccSgi1r::TargetList>(static_cast<std::uint16_t>(1U << aff0 % 16))
+      .with<IccSgi1r::RS>(static_cast<std::uint8_t>(aff0 / 16))
+      .with<IccSgi1r::Aff1>(static_cast<std::uint8_t>(mpidr >> 8))
+      .with<IccSgi1r::Aff2>(static_cast<std::uint8_t>(mpidr >> 16))
+      .with<IccSgi1r::Aff3>(static_cast<std::uint8_t>(mpidr >> 32))
+      .with<IccSgi1r::INTID>(static_cast<std::uint8_t>(sgi))
+      .raw;
+}
+
+void send_sgi(std::uint64_t mpidr, std::uint32_t sgi) noexcept {
   el2::dsb_ishst();
-  VCPU_WRITE_SYSREG(icc_sgi1r_el1, request.raw);
+  VCPU_WRITE_SYSREG(icc_sgi1r_el1, sgi_request(mpidr, sgi));
   el2::isb();
 }
 

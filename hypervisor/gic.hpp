@@ -35,6 +35,8 @@ void priority_drop(std::uint32_t intid) noexcept;
 void deactivate(std::uint32_t intid) noexcept;
 
 // SGI 0 to 15 to the CPU with this affinity. What was written before is visible to it.
+// ICC_SGI1R_EL1 for an SGI to one CPU.
+[[nodiscard]] std::uint64_t sgi_request(std::uint64_t mpidr, std::uint32_t sgi) noexcept;
 void send_sgi(std::uint64_t mpidr, std::uint32_t sgi) noexcept;
 
 // Of the CPU interface (ICH_VTR_EL2.ListRegs).

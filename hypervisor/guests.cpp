@@ -34,6 +34,7 @@ constinit std::size_t g_vm_count = 0;
 constinit std::atomic<std::size_t> g_running{0};
 constinit Platform* g_platform = nullptr;
 constinit bool g_recorder_on = true;
+constinit Vectors g_vectors = Vectors::answering;
 
 // A vCPU waits here for its physical CPU.
 struct Assignment {
@@ -99,10 +100,10 @@ void finish() noexcept {
 
 void run_assigned(void*) noexcept {
   const unsigned cpu = this_cpu().index;
-  value_or_finish(g_cpus[cpu].hardware_enable(), "enabling virtualization");
+  value_or_finish(g_cpus[cpu].hardware_enable(g_vectors), "enabling virtualization");
   if (g_recorder_on) g_cpus[cpu].set_trace(trace_area::ring(cpu));
   for (const std::uint32_t intid :
-       {kKickSgi, g_platform->board.timer.virtual_intid, g_platform->board.timer.hypervisor_intid,
+       {kKickSgi, kDoorbellSgi, g_platform->board.timer.virtual_intid, g_platform->board.timer.hypervisor_intid,
         g_platform->board.gic.maintenance_intid}) {
     gic::enable_private(intid);
   }
@@ -178,6 +179,7 @@ void hypervisor_main(Platform& platform) noexcept {
   explain_former_run();
   simulate::choose(bundle.simulate());
   g_recorder_on = bundle.recorder();
+  g_vectors = bundle.answers_at_vector() ? Vectors::answering : Vectors::plain;
   if (!bundle.trace_file().empty()) trace_area::stream_to(bundle.trace_file());
   const Capabilities capabilities = probe();
   value_or_finish(check_hardware_support(capabilities, {}), "this CPU");

@@ -10,6 +10,7 @@
 #include "gic.hpp"
 #include "physical_cpus.hpp"
 #include "simulate.hpp"
+#include "smp.hpp"
 #include "trace_area.hpp"
 
 namespace arm_vcpu::hv {
@@ -84,6 +85,7 @@ void VcpuLoop::run_until_off() noexcept {
     vgic().load(slot_.index, gic_);
     vgic().mark_dirty(slot_.index);
   }
+  vgic().direct(slot_.index).doorbell.store(gic::sgi_request(smp::cpu(slot_.cpu).mpidr, kDoorbellSgi));
   next_sample_ = el2::counter_ticks() + el2::counter_hz() / kSamplesPerSecond;
   waits_ = false;
   update_physical_timer();
@@ -100,6 +102,7 @@ void VcpuLoop::run_until_off() noexcept {
     ++slot_.exits[static_cast<unsigned>(kind_of(*exit))];
     goes_on = act_on(*exit);
   }
+  vgic().direct(slot_.index).doorbell.store(0);
   program_hypervisor_timer(std::nullopt);
   (void)slot_.watch.look(slot_, vm_.doctor_);  // what came since the last sample
   waits_ = true;
@@ -187,6 +190,7 @@ void VcpuLoop::halt(bool is_wfe) noexcept {
   while (vm_.state() == Vm::State::running) {
     {
       const LockGuard guard{vm_.lock_};
+      (void)vgic().accept_posted(slot_.index);
       if (vgic().has_deliverable(slot_.index)) break;
     }
     if (look_at_ && el2::counter_ticks() >= *look_at_) {
@@ -216,7 +220,7 @@ void VcpuLoop::look_at_sleeper(std::uint64_t since) noexcept {
 
 // The reference hypervisor offers no calls of its own. [smccc] "Unknown Function Identifier"
 void VcpuLoop::refuse_call(const Exit::Hypercall& call) noexcept {
-  vcpu().set_return_value(~std::uint64_t{0});
+  vcpu().refuse_hypercall();
   {
     const LockGuard guard{vm_.lock_};
     if (!vm_.doctor_.is_first_call(vcpu().trap_frame().exception_pc(), call.nr)) return;

@@ -68,6 +68,14 @@ Result<> Vm::build(unsigned id, const BundleVm& config, std::span<const unsigned
       return linked;
     }
   }
+  vgic_->publish(published_);
+  for (unsigned i = 0; i < vcpu_count_; ++i) {
+    DirectInterrupts& direct = vgic_->direct(i);
+    if (const std::uint64_t aff0 = guest_machine::affinity_of(i) & 0xFF; aff0 < peers_.by_aff0.size()) {
+      if (peers_.by_aff0[aff0] == nullptr) peers_.by_aff0[aff0] = &direct;
+    }
+    slots_[i].vcpu->set_vector_answers(&published_, &direct, &peers_);
+  }
   if (const Result<> loaded = load(); !loaded) return loaded;
   if (const auto found = doctor_.preflight()) {
     fail("AV{:04}, found before the first entry; the VM is not started", static_cast<std::uint64_t>(*found));

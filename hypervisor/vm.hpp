@@ -137,6 +137,8 @@ class Vm final : public VirtualInterrupts {
   std::array<VgicCpu, kMaxVcpus> vgic_cpus_{};
   std::array<VgicIrq, kSpis> vgic_spis_{};
   std::optional<Vgic> vgic_;
+  PublishedRegisters published_;
+  DirectPeers peers_;
   MmioBus bus_;
   VmUartHost uart_host_;
   Pl011 uart_;

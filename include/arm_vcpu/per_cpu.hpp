@@ -12,6 +12,10 @@ namespace arm_vcpu {
 
 class Aarch64VCpu;
 
+// Whether the vectors answer exits that a few loads can answer (ID registers, PSCI_VERSION, published device registers,
+// private interrupts), or every exit goes through vmexit_handler(), where a debugger can stop.
+enum class Vectors : std::uint8_t { answering, plain };
+
 class Aarch64PerCpu {
  public:
   constexpr explicit Aarch64PerCpu(unsigned index = 0) noexcept : index_{index} {}
@@ -20,7 +24,7 @@ class Aarch64PerCpu {
 
   // Installs the library's vectors on the CPU that calls it. Saves VBAR_EL2, HCR_EL2, CPTR_EL2, MDCR_EL2. Complete
   // (ISB) on return. Errors: cpu_already_enabled, and those of check_hardware_support().
-  [[nodiscard]] Result<> hardware_enable() noexcept;
+  [[nodiscard]] Result<> hardware_enable(Vectors vectors = Vectors::answering) noexcept;
 
   // Puts back what hardware_enable() saved. Errors: cpu_not_enabled; already_bound while a vCPU is bound here.
   [[nodiscard]] Result<> hardware_disable() noexcept;

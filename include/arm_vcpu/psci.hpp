@@ -14,6 +14,12 @@
 
 namespace arm_vcpu {
 
+// What the guest is offered: PSCI 1.1, SMCCC 1.1.
+inline constexpr unsigned kPsciMajor = 1;
+inline constexpr unsigned kPsciMinor = 1;
+inline constexpr std::uint32_t kPsciVersion = interface_version(kPsciMajor, kPsciMinor);
+inline constexpr std::uint32_t kSmcccVersion = interface_version(1, 1);
+
 // Aff3 in bits 39:32, Aff2 to Aff0 in bits 23:0. Bit 31 of MPIDR_EL1 is RES1 there and must be 0 in a PSCI argument.
 inline constexpr std::uint64_t kPsciAffinityMask = 0xFF'00FF'FFFF;
 

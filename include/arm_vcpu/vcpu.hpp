@@ -16,6 +16,7 @@
 #include "arm_vcpu/result.hpp"
 #include "arm_vcpu/trace/ring.hpp"
 #include "arm_vcpu/trap_frame.hpp"
+#include "arm_vcpu/vector_answers.hpp"
 
 namespace arm_vcpu {
 
@@ -68,6 +69,14 @@ struct alignas(64) VCpuContext : ExitFrame {
   trace::Ring* trace{};          // of the CPU that this vCPU is bound to; null: the recorder is off
   trace::Record* open_record{};  // the exit that is being dealt with
   std::uint32_t trace_tag{};     // names VM and vCPU in records
+  std::uint32_t answer_tag{};    // the same of an exit that was answered at the vector
+  std::uint64_t handled{};  // exits after which the guest went on without run() returning
+  const PublishedRegisters* published{};  // null: none
+  DirectInterrupts* direct{};             // null while interrupts go the long way
+  const DirectPeers* peers{};             // null: the vCPU has none
+  RefusedCall refused{};
+  std::uint32_t acknowledged{};  // INTID + 1 that the vector took and could not answer
+  const std::uint64_t* id_registers{};
 };
 
 // A virtual CPU. Not thread-safe: one CPU at a time uses it. Nothing in it allocates.
@@ -149,7 +158,17 @@ class Aarch64VCpu final : VCpuContext {
   [[nodiscard]] const Capabilities& capabilities() const noexcept { return capabilities_; }  // as of setup()
   [[nodiscard]] bool is_bound() const noexcept { return cpu_ != nullptr; }
   // Exits after which the guest went on without run() returning.
-  [[nodiscard]] std::uint64_t handled_exits() const noexcept { return handled_exits_; }
+  [[nodiscard]] std::uint64_t handled_exits() const noexcept { return handled; }
+  // What the vector may answer by itself (Vectors::answering); each may be null. They outlive the vCPU's last run().
+  void set_vector_answers(const PublishedRegisters* registers, DirectInterrupts* interrupts,
+                          const DirectPeers* others) noexcept {
+    published = registers;
+    direct = interrupts;
+    peers = others;
+  }
+  // Answers a Hypercall exit with NOT_SUPPORTED; from now on the vector does, for this function at this place.
+  // [smccc] "Unknown Function Identifier"
+  void refuse_hypercall() noexcept;
   // Puts an event of this vCPU into the recorder, if one is on; time, VM and vCPU are filled in. Bound vCPUs only.
   void record(const trace::Record& event) noexcept;
   // The hypervisor crashed while it dealt with this vCPU's exit: the record of it says so.
@@ -188,7 +207,6 @@ class Aarch64VCpu final : VCpuContext {
   Aarch64VCpuSetupConfig setup_;
   std::optional<std::uint64_t> entry_;
   std::uint64_t unexpected_exits_{};
-  std::uint64_t handled_exits_{};
   bool is_set_up_{};
   bool has_root_{};
   FpSimdState fp_;
@@ -197,6 +215,15 @@ class Aarch64VCpu final : VCpuContext {
 // The exit path. The vector calls vmexit_handler(), which calls the rest; a debugger can stop in each.
 // True: the exit is dealt with and the guest goes on. False: run() returns the reason in the vCPU.
 extern "C" bool vmexit_handler(VCpuContext* context) noexcept;
+
+// What the vector asks before: exits that a few loads can answer. [ADR] docs/adr/0015-answers-at-the-vector.md
+enum class VectorAnswer : std::uint32_t {
+  none,           // vmexit_handler() has to look
+  done,           // of the registers that a function keeps, none changed
+  done_all_gprs,  // one of them may have changed
+};
+extern "C" VectorAnswer vmexit_answer_sync(VCpuContext* context) noexcept;
+extern "C" VectorAnswer vmexit_answer_irq(VCpuContext* context) noexcept;
 bool handle_exception_sync(Aarch64VCpu& vcpu) noexcept;
 bool handle_data_abort(Aarch64VCpu& vcpu) noexcept;
 bool handle_instruction_abort(Aarch64VCpu& vcpu) noexcept;

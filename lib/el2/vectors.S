@@ -9,10 +9,8 @@
 #define APIAKEYLO_EL1 S3_0_C2_C1_0
 #define APIAKEYHI_EL1 S3_0_C2_C1_1
 
-// An exception taken from the guest. In: SP_EL2 = VCpuContext. At most 32 instructions.
-.macro VCPU_GUEST_EXIT_SLOT kind, target
-    .balign 0x80
-.Lslot_\kind:
+// x0 to x30 of the guest into its context.
+.macro VCPU_SAVE_GPRS
     stp     x0, x1, [sp, #VCPU_CTX_X0 + 8 * 0]
     stp     x2, x3, [sp, #VCPU_CTX_X0 + 8 * 2]
     stp     x4, x5, [sp, #VCPU_CTX_X0 + 8 * 4]
@@ -29,20 +27,41 @@
     stp     x26, x27, [sp, #VCPU_CTX_X0 + 8 * 26]
     stp     x28, x29, [sp, #VCPU_CTX_X0 + 8 * 28]
     str     x30, [sp, #VCPU_CTX_X0 + 8 * 30]
-    mov     x0, #\kind
+    mov     x0, sp
+    ldr     x16, [sp, #VCPU_CTX_HOST_SP]
+    mov     x19, sp                         // survives the calls
+    mov     sp, x16
+.endm
+
+// An exception taken from the guest. In: SP_EL2 = VCpuContext. At most 32 instructions. With `answer`, that function is
+// asked first.
+.macro VCPU_GUEST_EXIT_SLOT kind, target, answer
+    .balign 0x80
+    .set    .Lslot_begin, .
+    VCPU_SAVE_GPRS
+    .ifnb   \answer
+    bl      \answer                         // w0: VectorAnswer
+    tbnz    w0, #0, .Lresume_answered
+    .endif
+    mov     x20, #\kind
     b       \target
-    .if     . - .Lslot_\kind > 0x80
+    .if     . - .Lslot_begin > 0x80
     .error  "vector slot overflows"
     .endif
 .endm
 
 // AArch32 EL1 cannot be entered (HCR_EL2.RW is 1), but AArch32 EL0 can: its exits use the last four slots.
-    .section .text.arm_vcpu_vectors, "ax"
+.macro VCPU_GUEST_EXIT_ALIAS table, offset
+    .balign 0x80
+    b       \table + \offset
+.endm
+
+.macro VCPU_VECTORS table, answer_sync, answer_irq
     .balign 0x800
-    .global arm_vcpu_vectors
-    .hidden arm_vcpu_vectors
-    .type   arm_vcpu_vectors, %object
-arm_vcpu_vectors:
+    .global \table
+    .hidden \table
+    .type   \table, %object
+\table:
     VCPU_EL2_PANIC_SLOT 0
     VCPU_EL2_PANIC_SLOT 1
     VCPU_EL2_PANIC_SLOT 2
@@ -51,38 +70,56 @@ arm_vcpu_vectors:
     VCPU_EL2_PANIC_SLOT 5
     VCPU_EL2_PANIC_SLOT 6
     VCPU_EL2_PANIC_SLOT 7
-    VCPU_GUEST_EXIT_SLOT VCPU_TRAP_SYNC, .Lexit_with_syndrome
-    VCPU_GUEST_EXIT_SLOT VCPU_TRAP_IRQ, .Lexit_interrupt
+    VCPU_GUEST_EXIT_SLOT VCPU_TRAP_SYNC, .Lexit_with_syndrome, \answer_sync
+    VCPU_GUEST_EXIT_SLOT VCPU_TRAP_IRQ, .Lexit_interrupt, \answer_irq
     VCPU_GUEST_EXIT_SLOT VCPU_TRAP_FIQ, .Lexit_interrupt
     VCPU_GUEST_EXIT_SLOT VCPU_TRAP_SERROR, .Lexit_with_syndrome
-.macro VCPU_GUEST_EXIT_ALIAS offset
+    VCPU_GUEST_EXIT_ALIAS \table, 0x400
+    VCPU_GUEST_EXIT_ALIAS \table, 0x480
+    VCPU_GUEST_EXIT_ALIAS \table, 0x500
+    VCPU_GUEST_EXIT_ALIAS \table, 0x580
     .balign 0x80
-    b       arm_vcpu_vectors + \offset
+    .size   \table, . - \table
 .endm
-    VCPU_GUEST_EXIT_ALIAS 0x400
-    VCPU_GUEST_EXIT_ALIAS 0x480
-    VCPU_GUEST_EXIT_ALIAS 0x500
-    VCPU_GUEST_EXIT_ALIAS 0x580
-    .balign 0x80
-    .size   arm_vcpu_vectors, . - arm_vcpu_vectors
+    .section .text.arm_vcpu_vectors, "ax"
+    VCPU_VECTORS arm_vcpu_vectors, vmexit_answer_sync, vmexit_answer_irq
+    VCPU_VECTORS arm_vcpu_plain_vectors
 
-// In: SP_EL2 = VCpuContext with x0-x30 saved, x0 = kind. Latches the syndrome once; nothing reads it again.
+// The guest goes on after an answer: ELR_EL2, SPSR_EL2 and the registers that a function keeps are as they have to be.
     .section .text.arm_vcpu_world_switch, "ax"
     .balign 64
+.Lresume_answered:                          // x19 = VCpuContext
+    mov     sp, x19
+    ldp     x2, x3, [sp, #VCPU_CTX_X0 + 8 * 2]
+    ldp     x4, x5, [sp, #VCPU_CTX_X0 + 8 * 4]
+    ldp     x6, x7, [sp, #VCPU_CTX_X0 + 8 * 6]
+    ldp     x8, x9, [sp, #VCPU_CTX_X0 + 8 * 8]
+    ldp     x10, x11, [sp, #VCPU_CTX_X0 + 8 * 10]
+    ldp     x12, x13, [sp, #VCPU_CTX_X0 + 8 * 12]
+    ldp     x14, x15, [sp, #VCPU_CTX_X0 + 8 * 14]
+    ldp     x16, x17, [sp, #VCPU_CTX_X0 + 8 * 16]
+    ldp     x18, x19, [sp, #VCPU_CTX_X0 + 8 * 18]
+    ldr     x30, [sp, #VCPU_CTX_X0 + 8 * 30]
+    ldp     x0, x1, [sp, #VCPU_CTX_X0]
+    eret
+    dsb     nsh                             // no speculation past ERET
+    isb
+
+// In: x19 = VCpuContext with x0-x30 saved, SP = the host's stack, x20 = kind, w0 = VectorAnswer where one was asked for.
+// Latches the syndrome once; nothing reads it again.
 .Lexit_with_syndrome:
     mrs     x1, elr_el2
     mrs     x2, spsr_el2
+    tbnz    w0, #1, .Lresume_with_state     // answered; x19 to x28 too may be new
     mrs     x3, esr_el2
     mrs     x4, far_el2
     mrs     x5, hpfar_el2
-    stp     x1, x2, [sp, #VCPU_CTX_ELR]
-    stp     x3, x4, [sp, #VCPU_CTX_ESR]
-    stp     x5, x0, [sp, #VCPU_CTX_HPFAR]
+    stp     x1, x2, [x19, #VCPU_CTX_ELR]
+    stp     x3, x4, [x19, #VCPU_CTX_ESR]
+    stp     x5, x20, [x19, #VCPU_CTX_HPFAR]
 .Lexit:
-    ldp     x6, x7, [sp, #VCPU_CTX_HOST_SP]
-    mov     x0, sp
-    mov     x19, sp                         // survives vmexit_handler()
-    mov     sp, x6
+    ldr     x7, [x19, #VCPU_CTX_SWAP_IA_KEY]
+    mov     x0, x19
     mov     x29, sp                         // the frame record of arm_vcpu_enter_guest: backtraces reach run()
     cbnz    x7, .Ltake_host_ia_key
 .Lcall_handler:
@@ -91,8 +128,9 @@ arm_vcpu_vectors:
     ldr     x7, [x19, #VCPU_CTX_SWAP_IA_KEY]
     cbnz    x7, .Ltake_guest_ia_key
 .Lresume:                                   // x19 = VCpuContext
+    ldp     x1, x2, [x19, #VCPU_CTX_ELR]
+.Lresume_with_state:                        // x1, x2 = ELR_EL2, SPSR_EL2
     mov     sp, x19
-    ldp     x1, x2, [sp, #VCPU_CTX_ELR]
     msr     elr_el2, x1
     msr     spsr_el2, x2
     ldp     x2, x3, [sp, #VCPU_CTX_X0 + 8 * 2]
@@ -118,8 +156,8 @@ arm_vcpu_vectors:
 .Lexit_interrupt:                           // an interrupt has no syndrome
     mrs     x1, elr_el2
     mrs     x2, spsr_el2
-    stp     x1, x2, [sp, #VCPU_CTX_ELR]
-    str     x0, [sp, #VCPU_CTX_KIND]
+    stp     x1, x2, [x19, #VCPU_CTX_ELR]
+    str     x20, [x19, #VCPU_CTX_KIND]
     b       .Lexit
 
 // x19 = VCpuContext. The ISB: the handler signs and checks return addresses with the host's key.

@@ -8,6 +8,7 @@
 
 extern "C" {
 extern const char arm_vcpu_vectors[];
+extern const char arm_vcpu_plain_vectors[];
 void arm_vcpu_save_fp(arm_vcpu::FpSimdState* state) noexcept;
 void arm_vcpu_load_fp(const arm_vcpu::FpSimdState* state) noexcept;
 }
@@ -43,7 +44,7 @@ HostRegisters save_host() noexcept {
           .mdcr_el2 = VCPU_READ_SYSREG(mdcr_el2)};
 }
 
-void take_el2() noexcept {
+void take_el2(Vectors vectors) noexcept {
   // Trap and enable controls of later extensions come out of reset UNKNOWN. 0 leaves the guest without what they would
   // enable, and none of what they would trap is shown to it.
   const std::uint64_t mmfr1 = VCPU_READ_SYSREG(id_aa64mmfr1_el1);
@@ -58,7 +59,8 @@ void take_el2() noexcept {
     VCPU_WRITE_SYSREG(S3_4_C3_C1_4, 0);     // HDFGRTR_EL2
     VCPU_WRITE_SYSREG(S3_4_C3_C1_5, 0);     // HDFGWTR_EL2
   }
-  VCPU_WRITE_SYSREG(vbar_el2, reinterpret_cast<std::uintptr_t>(arm_vcpu_vectors));
+  VCPU_WRITE_SYSREG(vbar_el2, reinterpret_cast<std::uintptr_t>(vectors == Vectors::answering ? arm_vcpu_vectors
+                                                                                             : arm_vcpu_plain_vectors));
   el2::isb();
 }
 

@@ -48,6 +48,7 @@ std::string_view name_of(Outcome outcome) noexcept {
     case Outcome::injected: return "injected";
     case Outcome::returned: return "returned";
     case Outcome::failed: return "failed";
+    case Outcome::answered: return "answered";
   }
   return {};
 }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // From the vector to the outcome of an exit.
+#include <utility>
+
 #include "arm_vcpu/decode.hpp"
 #include "vcpu/exit_path.hpp"
 #include "vcpu/hw.hpp"
@@ -157,7 +159,9 @@ bool handle_exit(Aarch64VCpu& vcpu, VCpuContext& context) noexcept {
     case TrapKind::sync: return handle_exception_sync(vcpu);
     case TrapKind::irq:
     case TrapKind::fiq: {
-      const std::uint32_t intid = hw::acknowledge_interrupt(context.kind == TrapKind::fiq);
+      // The vector has acknowledged what it could not answer.
+      const std::uint32_t taken = std::exchange(context.acknowledged, 0);
+      const std::uint32_t intid = taken != 0 ? taken - 1 : hw::acknowledge_interrupt(context.kind == TrapKind::fiq);
       recorder::set_interrupt(context, intid);
       return ExitPath::leave(vcpu, AxVCpuExitReason::ExternalInterrupt{intid});
     }

@@ -22,7 +22,7 @@ struct ExitPath {
   }
   static void claim_fp(Aarch64VCpu& vcpu) noexcept { vcpu.claim_fp(); }
   static void advance(Aarch64VCpu& vcpu) noexcept { vcpu.frame.elr += 4; }
-  static void count_handled(Aarch64VCpu& vcpu) noexcept { ++vcpu.handled_exits_; }
+  static void count_handled(Aarch64VCpu& vcpu) noexcept { ++vcpu.handled; }
   static void count_unexpected(Aarch64VCpu& vcpu) noexcept { ++vcpu.unexpected_exits_; }
 
   // Makes run() return `reason`.

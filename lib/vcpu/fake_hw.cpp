@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vcpu/fake_hw.hpp"
 
+#include "vcpu/vector_hw.hpp"
+
 #include <cstdio>
 #include <cstdlib>
 
@@ -40,7 +42,7 @@ namespace hw {
 HostRegisters save_host() noexcept {
   return {.vbar_el2 = 0x1000, .hcr_el2 = 0x8000'0000, .cptr_el2 = 0x33FF, .mdcr_el2 = 6};
 }
-void take_el2() noexcept {
+void take_el2(Vectors) noexcept {
   fake::cpu().log.emplace_back("take_el2");
 }
 void restore_host(const HostRegisters& host) noexcept {
@@ -62,6 +64,43 @@ void arm_vcpu_enter_guest(VCpuContext* context) noexcept {
     step(*context);
     resume = vmexit_handler(context);
   }
+}
+
+std::uint64_t read_esr() noexcept {
+  return fake::cpu().esr;
+}
+std::uint64_t read_elr() noexcept {
+  return fake::cpu().elr;
+}
+std::uint64_t read_spsr() noexcept {
+  return fake::cpu().spsr;
+}
+std::uint64_t read_far() noexcept {
+  return fake::cpu().far;
+}
+std::uint64_t read_hpfar() noexcept {
+  return fake::cpu().hpfar;
+}
+void write_elr(std::uint64_t value) noexcept {
+  fake::cpu().elr = value;
+}
+std::uint64_t read_ich_elrsr() noexcept {
+  return fake::cpu().ich_elrsr;
+}
+void write_ich_lr0(std::uint64_t value) noexcept {
+  fake::cpu().ich_lr0 = value;
+}
+std::uint64_t read_icc_iar1() noexcept {
+  return fake::cpu().pending_interrupt;
+}
+void write_icc_eoir1(std::uint64_t value) noexcept {
+  fake::cpu().eoir = value;
+}
+void write_icc_dir(std::uint64_t value) noexcept {
+  fake::cpu().dir = value;
+}
+void write_icc_sgi1r(std::uint64_t value) noexcept {
+  fake::cpu().sgi1r = value;
 }
 
 bool host_uses_ia_key() noexcept {

@@ -24,6 +24,11 @@ struct Cpu {
   bool serror_pending = false;
   std::uint64_t ticks = 1000;
 
+  // What the vector sees and writes.
+  std::uint64_t esr = 0, elr = 0, spsr = 0, far = 0, hpfar = 0;
+  std::uint64_t ich_elrsr = 0xF, ich_lr0 = 0;
+  std::uint64_t eoir = 0, dir = 0, sgi1r = 0;  // as last written
+
   // What was done, in order: "save_fp", "trap_fp 0", "restore", ...
   std::vector<std::string> log;
   std::optional<El1Entry> entry;

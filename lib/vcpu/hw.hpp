@@ -21,7 +21,7 @@ struct HostRegisters {
   std::uint64_t mdcr_el2{};
 };
 [[nodiscard]] HostRegisters save_host() noexcept;
-void take_el2() noexcept;                               // vectors; trap controls the library does not use off; ISB
+void take_el2(Vectors vectors) noexcept;                // trap controls the library does not use off; ISB
 void restore_host(const HostRegisters& host) noexcept;  // with ISB
 // HCR_EL2, CPTR_EL2, MDCR_EL2 of the host again, with ISB: the vCPU's traps end.
 void restore_host_traps(std::uint64_t hcr, std::uint64_t cptr, std::uint64_t mdcr) noexcept;

@@ -5,7 +5,7 @@
 
 namespace arm_vcpu {
 
-Result<> Aarch64PerCpu::hardware_enable() noexcept {
+Result<> Aarch64PerCpu::hardware_enable(Vectors vectors) noexcept {
   if (enabled_) {
     return fail(Errc::cpu_already_enabled);
   }
@@ -20,7 +20,7 @@ Result<> Aarch64PerCpu::hardware_enable() noexcept {
   host_hcr_el2_ = host.hcr_el2;
   host_cptr_el2_ = host.cptr_el2;
   host_mdcr_el2_ = host.mdcr_el2;
-  hw::take_el2();
+  hw::take_el2(vectors);
   enabled_ = true;
   return {};
 }

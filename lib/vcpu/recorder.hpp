@@ -31,6 +31,10 @@ inline constexpr unsigned kOutcomeShift = 24;
   return (vm & 0xFF) | (vcpu & 0xFF) << 8 | static_cast<std::uint32_t>(trace::Outcome::handled) << kOutcomeShift;
 }
 
+[[nodiscard]] constexpr std::uint32_t answer_tag_of(unsigned vm, unsigned vcpu) noexcept {
+  return (vm & 0xFF) | (vcpu & 0xFF) << 8 | static_cast<std::uint32_t>(trace::Outcome::answered) << kOutcomeShift;
+}
+
 // At the vector. The outcome is the one that most exits have; leave(), inject_*() and a panic say otherwise.
 inline void begin(VCpuContext& context) noexcept {
   trace::Ring* const ring = context.trace;

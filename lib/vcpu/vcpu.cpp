@@ -83,12 +83,14 @@ Result<> Aarch64VCpu::setup(const Aarch64VCpuSetupConfig& config) noexcept {
   }
   setup_ = config;
   trace_tag = recorder::tag_of(config.vm_id, config.index);
+  answer_tag = recorder::answer_tag_of(config.vm_id, config.index);
   capabilities_ = caps;
   const GuestIdLimits shown{.ipa_bits = config.ipa_bits != 0 ? config.ipa_bits : caps.pa_bits()};
   for (unsigned i = 0; i < id_registers_.size(); ++i) {
     const SysRegId id{3, 0, 0, 1 + i / 8, i % 8};
     id_registers_[i] = sanitise(id, hw::read_id_register(id), shown);
   }
+  VCpuContext::id_registers = id_registers_.data();
   is_set_up_ = true;
   reset_registers();
   return {};
@@ -120,6 +122,7 @@ void Aarch64VCpu::reset_registers() noexcept {
     fp_cpu_ = nullptr;
   }
   pending_ = {};
+  refused = {};
 }
 
 Result<> Aarch64VCpu::reset(std::uint64_t entry_ipa, std::uint64_t argument) noexcept {
@@ -268,6 +271,14 @@ Result<AxVCpuExitReason> Aarch64VCpu::run() noexcept {
   recorder::end_returned(*this);
   hw::arm_vcpu_enter_guest(this);
   return exit_;
+}
+
+void Aarch64VCpu::refuse_hypercall() noexcept {
+  refused = {.function = frame.gpr[0], .pc = frame.elr};
+  if (const auto* call = exit_.get_if<AxVCpuExitReason::Hypercall>(); call == nullptr || call->imm != 0) {
+    refused = {};
+  }
+  set_return_value(~std::uint64_t{0});
 }
 
 void Aarch64VCpu::record(const trace::Record& event) noexcept {

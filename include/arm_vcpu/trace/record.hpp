@@ -22,6 +22,7 @@ enum class Outcome : std::uint8_t {
   injected,  // the guest got an exception
   returned,  // run() returned; the hypervisor dealt with it
   failed,    // nobody could deal with it
+  answered,  // at the vector, within a tick; data, far and hpfar are as kinds.def says for answers
 };
 
 enum class VmEvent : std::uint8_t { created, started, reset, powered_off, failed };

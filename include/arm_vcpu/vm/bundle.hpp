@@ -21,7 +21,7 @@
 //         gic-version = <3>;             // optional
 //       };
 //     };
-//     hypervisor { log-level = "info"; recorder = "on"; trace-file = "exits.trace"; };  // all optional
+//     hypervisor { log-level = "info"; recorder = "on"; vectors = "answering"; trace-file = "exits.trace"; };  // all optional
 //   };
 //
 // Needs libfdt.
@@ -77,6 +77,8 @@ class Bundle {
   [[nodiscard]] std::span<const BundleVm> vms() const noexcept { return std::span{vms_}.first(vm_count_); }
   // False: the exit recorder is off.
   [[nodiscard]] bool recorder() const noexcept { return recorder_; }
+  // False: every exit takes the long way, past every function that a debugger can stop in.
+  [[nodiscard]] bool answers_at_vector() const noexcept { return answers_at_vector_; }
   // Where the exit recorder streams to, by semihosting; empty: nowhere.
   [[nodiscard]] std::string_view trace_file() const noexcept { return trace_file_; }
   // The name of a failure that the hypervisor is to bring about, to test its diagnosis; empty: none.
@@ -94,6 +96,7 @@ class Bundle {
   std::string_view trace_file_;
   std::string_view simulate_;
   bool recorder_{true};
+  bool answers_at_vector_{true};
 };
 
 }  // namespace arm_vcpu

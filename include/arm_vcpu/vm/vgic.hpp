@@ -105,9 +105,18 @@ class Vgic {
   [[nodiscard]] bool has_deliverable(unsigned cpu) const noexcept;
 
   [[nodiscard]] bool needs_flush(unsigned cpu) const noexcept {
-    return cpus_[cpu].dirty.load(std::memory_order_acquire);
+    const VgicCpu& c = cpus_[cpu];
+    return c.dirty.load(std::memory_order_acquire) || c.direct.posted.load(std::memory_order_relaxed) != 0;
   }
   void mark_dirty(unsigned cpu) noexcept { cpus_[cpu].dirty.store(true, std::memory_order_release); }
+
+  // What the vector needs to deliver private interrupts of `cpu` by itself, for Aarch64VCpu::set_vector_answers().
+  // flush() arms it when nothing else waits; the caller keeps `doorbell` while the vCPU is on a physical CPU.
+  [[nodiscard]] DirectInterrupts& direct(unsigned cpu) noexcept { return cpus_[cpu].direct; }
+  // The SGIs that other vCPUs posted become pending here. sync() does it too; before has_deliverable() call this.
+  VgicCpuMask accept_posted(unsigned cpu) noexcept;
+  // Registers that do not change while the VM lives.
+  void publish(PublishedRegisters& registers) const noexcept;
 
   // Cold reset, of the whole or of one vCPU's Redistributor and CPU interface. No vCPU concerned is loaded. Input
   // lines and links stay as they are; physical interrupts still active for a link are deactivated at the next flush.
@@ -173,6 +182,13 @@ class Vgic {
   [[nodiscard]] LrPlan plan(unsigned cpu, gic::IchVmcr vmcr) noexcept;
   [[nodiscard]] gic::IchLr pack(VgicIrq& irq, unsigned intid, unsigned cpu, unsigned slot) noexcept;
   [[nodiscard]] VgicCpuMask fold(unsigned cpu) noexcept;
+  [[nodiscard]] VgicCpuMask fold_slot(unsigned cpu, unsigned slot) noexcept;
+  // What the vector delivers. [ADR] docs/adr/0015-answers-at-the-vector.md
+  [[nodiscard]] VgicCpuMask adopt(unsigned cpu) noexcept;
+  void arm(unsigned cpu) noexcept;
+  [[nodiscard]] VgicCpuMask unknown_at(const VgicIrq& irq, unsigned intid, unsigned reader) const noexcept;
+  void refresh_direct(unsigned cpu) noexcept;
+  [[nodiscard]] VgicCpuMask disarm(unsigned cpu) noexcept;
   [[nodiscard]] VgicCpuMask retire_outside(unsigned cpu, unsigned count) noexcept;
   [[nodiscard]] VgicCpuMask deactivate_model(unsigned cpu, std::uint32_t intid) noexcept;
   template <GicHypInterface H>

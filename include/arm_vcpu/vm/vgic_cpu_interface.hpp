@@ -17,6 +17,7 @@ void Vgic::load(unsigned cpu, H& h) noexcept {
   // Another vCPU's interrupts, or after power-on anything, may be there.
   for (unsigned n = 0; n < vtr_.list_registers(); ++n) h.write_ich_lr(n, {});
   c.lr_used = 0;
+  c.direct.delivered.store(0, std::memory_order_relaxed);
   c.hcr = idle_hcr();
   h.write_ich_hcr(c.hcr);
   mark_dirty(cpu);
@@ -48,6 +49,8 @@ template <GicHypInterface H>
 VgicCpuMask Vgic::sync(unsigned cpu, H& h) noexcept {
   VgicCpu& c = cpus_[cpu];
   VgicCpuMask kick = 0;
+  if (c.direct.delivered.load(std::memory_order_relaxed) != 0) kick |= adopt(cpu);
+  if (c.direct.posted.load(std::memory_order_relaxed) != 0) kick |= accept_posted(cpu);
   if (c.lrs_live) {
     c.lrs_live = false;
     if (c.hcr.get<gic::IchHcr::LRENPIE>()) {
@@ -70,7 +73,10 @@ VgicCpuMask Vgic::flush(unsigned cpu, H& h) noexcept {
   VgicCpu& c = cpus_[cpu];
   const VgicCpuMask kick = sync(cpu, h);
   c.dirty.store(false, std::memory_order_relaxed);
-  if (c.waiting.empty() && c.lr_used == 0 && c.hcr == idle_hcr()) return kick;
+  if (c.waiting.empty() && c.lr_used == 0 && c.hcr == idle_hcr()) {
+    arm(cpu);
+    return kick;
+  }
 
   const LrPlan next = plan(cpu, h.read_ich_vmcr());
   for (std::uint32_t any = c.lr_used | next.used; any != 0; any &= any - 1) {
@@ -83,6 +89,7 @@ VgicCpuMask Vgic::flush(unsigned cpu, H& h) noexcept {
   if (c.hcr != next.hcr) h.write_ich_hcr(next.hcr);
   c.hcr = next.hcr;
   c.lrs_live = next.used != 0 || next.hcr.get<gic::IchHcr::LRENPIE>();
+  arm(cpu);
   return kick;
 }
 

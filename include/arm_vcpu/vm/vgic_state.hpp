@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "arm_vcpu/arch/gic.hpp"
+#include "arm_vcpu/vector_answers.hpp"
 
 namespace arm_vcpu {
 
@@ -99,6 +100,10 @@ struct VgicCpu {
   bool waits_gicd{};  // GICD_CTLR.RWP: a disabled SPI, or group, is still in a list register here
   bool waits_gicr{};  // GICR_CTLR.RWP: the same of an SGI or PPI
   std::atomic<bool> dirty{};
+
+  DirectInterrupts direct{};     // what the vector may deliver by itself
+  std::uint64_t direct_timer{};  // direct.timer while armed
+  bool direct_stale{true};       // enable, group or priority of a private interrupt has changed
 };
 
 }  // namespace arm_vcpu

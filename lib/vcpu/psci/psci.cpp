@@ -4,10 +4,6 @@
 namespace arm_vcpu {
 namespace {
 
-constexpr unsigned kPsciMajor = 1;
-constexpr unsigned kPsciMinor = 1;
-constexpr std::uint32_t kSmcccVersion = interface_version(1, 1);
-
 // MIGRATE_INFO_TYPE: there is no Trusted OS, or it does not need to move.
 constexpr std::int64_t kNoMigration = 2;
 
@@ -101,7 +97,7 @@ PsciOutcome handle_psci(FunctionId id, const PsciCall& call, PowerDomain* domain
   const auto w2 = static_cast<std::uint32_t>(call.x2);
 
   switch (PsciFunction{id.get<FunctionId::Number>()}) {
-    case PsciFunction::PSCI_VERSION: return answer(interface_version(kPsciMajor, kPsciMinor));
+    case PsciFunction::PSCI_VERSION: return answer(kPsciVersion);
     case PsciFunction::CPU_SUSPEND: return cpu_suspend(SuspendState::from(w1), a2, domain);
     case PsciFunction::CPU_OFF: return no_return(AxVCpuExitReason::CpuDown{});
     case PsciFunction::CPU_ON: return cpu_on(a1, a2, a3, domain);

@@ -260,21 +260,24 @@ bool BundleParser::check_image(int node) noexcept {
 }
 
 bool BundleParser::parse_hypervisor() noexcept {
-  static constexpr std::string_view kProperties[] = {"log-level", "recorder", "trace-file", "simulate"};
+  static constexpr std::string_view kProperties[] = {"log-level", "recorder", "vectors", "trace-file", "simulate"};
   static constexpr std::string_view kLevels[] = {"error", "warn", "info", "debug", "trace"};
   const int node = fdt_subnode_offset(fdt_, 0, "hypervisor");
   if (node < 0) {
     return true;
   }
   static constexpr std::string_view kSwitch[] = {"off", "on"};
+  static constexpr std::string_view kVectors[] = {"plain", "answering"};
   std::size_t level = 0;
   std::size_t recorder = 1;
+  std::size_t vectors = 1;
   if (!check_properties(node, kProperties) || !check_subnodes(node, {}) ||
       !read_choice(node, "log-level", kLevels, level) || !read_choice(node, "recorder", kSwitch, recorder) ||
-      !read_text(node, "trace-file", bundle.trace_file_) || !read_text(node, "simulate", bundle.simulate_)) {
+      !read_choice(node, "vectors", kVectors, vectors) || !read_text(node, "trace-file", bundle.trace_file_) || !read_text(node, "simulate", bundle.simulate_)) {
     return false;
   }
   bundle.recorder_ = recorder != 0;
+  bundle.answers_at_vector_ = vectors != 0;
   if (get(node, "log-level").present()) {
     bundle.log_level_ = static_cast<BundleLogLevel>(level);
   }

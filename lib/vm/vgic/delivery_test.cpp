@@ -305,7 +305,8 @@ TEST(VgicRemote, ADisabledGroupIsWaitedForToo) {
   Machine m{{.cpus = 2}};
   m.prepare(0, 40, true);
   m.pulse(0, 40);
-  EXPECT_EQ(m.vgic.mmio_write(1, kGicd + gic::GICD_CTLR, word, 1), 1U) << "vCPU 1 has nothing to correct";
+  EXPECT_EQ(m.vgic.mmio_write(1, kGicd + gic::GICD_CTLR, word, 1), 0b11U)
+      << "vCPU 1 has no list register to correct, but its vector must not deliver that group any more";
   EXPECT_EQ(m.vgic.mmio_read(1, kGicd + gic::GICD_CTLR, word).value, 0x8000'0051U);
   m.settle();
   EXPECT_EQ(m.vgic.mmio_read(1, kGicd + gic::GICD_CTLR, word).value, 0x51U);

@@ -65,6 +65,7 @@ VgicCpuMask Vgic::write_gicd_ctlr(gic::GicdCtlr value) noexcept {
   VgicCpuMask kick = 0;
   for (unsigned cpu = 0; cpu < cpu_count(); ++cpu) {
     VgicCpu& c = cpus_[cpu];
+    kick |= disarm(cpu);
     if (c.waiting.empty() && !c.lrs_live) continue;
     c.waits_gicd |= disables && c.lrs_live;
     mark_dirty(cpu);

@@ -164,22 +164,26 @@ IchLr Vgic::pack(VgicIrq& irq, unsigned intid, unsigned cpu, unsigned slot) noex
   return lr;
 }
 
+VgicCpuMask Vgic::fold_slot(unsigned cpu, unsigned slot) noexcept {
+  VgicCpu& c = cpus_[cpu];
+  const IchLr lr = c.lr[slot];
+  const unsigned intid = lr.get<IchLr::vINTID>();
+  VgicIrq& i = irq(cpu, intid);
+  // Invalid with HW == 1: the guest's deactivation reached the physical interrupt, which may even be back already.
+  if (i.lr_physical && lr.get<IchLr::State>() != gic::LrState::invalid) i.physical_active = true;
+  if (i.lr_latch && lr.get<IchLr::Pending>() && !i.drop_pending) i.latch = true;
+  if (lr.get<IchLr::Active>() && !i.drop_active) i.active = true;
+  i.holder = i.active ? static_cast<std::uint8_t>(cpu) : kVgicNoCpu;
+  i.in_lr = i.lr_latch = i.lr_physical = i.drop_pending = i.drop_active = false;
+  if (lr.empty()) c.lr_used &= ~(1U << slot);
+  return requeue(i, intid);
+}
+
 VgicCpuMask Vgic::fold(unsigned cpu) noexcept {
   VgicCpu& c = cpus_[cpu];
   VgicCpuMask kick = 0;
   for (std::uint32_t used = c.lr_used; used != 0; used &= used - 1) {
-    const auto n = static_cast<unsigned>(__builtin_ctz(used));
-    const IchLr lr = c.lr[n];
-    const unsigned intid = lr.get<IchLr::vINTID>();
-    VgicIrq& i = irq(cpu, intid);
-    // Invalid with HW == 1: the guest's deactivation reached the physical interrupt, which may even be back already.
-    if (i.lr_physical && lr.get<IchLr::State>() != gic::LrState::invalid) i.physical_active = true;
-    if (i.lr_latch && lr.get<IchLr::Pending>() && !i.drop_pending) i.latch = true;
-    if (lr.get<IchLr::Active>() && !i.drop_active) i.active = true;
-    i.holder = i.active ? static_cast<std::uint8_t>(cpu) : kVgicNoCpu;
-    i.in_lr = i.lr_latch = i.lr_physical = i.drop_pending = i.drop_active = false;
-    kick |= requeue(i, intid);
-    if (lr.empty()) c.lr_used &= ~(1U << n);
+    kick |= fold_slot(cpu, static_cast<unsigned>(__builtin_ctz(used)));
   }
   c.waits_gicd = c.waits_gicr = false;
   return kick & ~bit(cpu);  // this one flushes anyway

@@ -38,7 +38,7 @@ VgicCpuMask Vgic::write_rd(unsigned cpu, std::uint32_t offset, AccessWidth width
   if (c.asleep == asleep) return 0;
   c.asleep = asleep;
   mark_dirty(cpu);
-  VgicCpuMask kick = bit(cpu);
+  VgicCpuMask kick = bit(cpu) | disarm(cpu);
   for (unsigned intid = gic::kPrivateCount; intid < intid_end(); ++intid) {
     VgicIrq& i = irq(cpu, intid);
     if (!i.any_cpu) continue;

@@ -36,11 +36,11 @@ std::uint64_t Vgic::read_block(const Block& block, std::uint32_t offset, AccessW
         case gic::GIC_ISPENDR:
         case gic::GIC_ICPENDR:
           set = pending_now(i);
-          if (i.in_lr && i.holder != reader) stale |= bit(i.holder);
+          stale |= unknown_at(i, first + n, reader);
           break;
         default:  // GIC_ISACTIVER, GIC_ICACTIVER
           set = active_now(i);
-          if (i.in_lr && i.holder != reader) stale |= bit(i.holder);
+          stale |= unknown_at(i, first + n, reader);
           break;
       }
       value |= std::uint64_t{set} << n;

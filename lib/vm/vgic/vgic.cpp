@@ -5,6 +5,18 @@
 #include "vm/vgic/register_block.hpp"
 
 namespace arm_vcpu {
+namespace {
+
+// ICC_SGI1R_EL1 without INTID that names one CPU. [gicv3] "ICC_SGI1R_EL1"
+constexpr std::uint64_t sgi_address(std::uint32_t affinity) noexcept {
+  const std::uint64_t aff0 = affinity & 0xFF;
+  const std::uint64_t aff1 = affinity >> 8 & 0xFF;
+  const std::uint64_t aff2 = affinity >> 16 & 0xFF;
+  const std::uint64_t aff3 = affinity >> 24;
+  return aff3 << 48 | aff0 / 16 << 44 | aff2 << 32 | aff1 << 16 | std::uint64_t{1} << aff0 % 16;
+}
+
+}  // namespace
 
 Vgic::Vgic(const VgicConfig& config, std::span<VgicCpu> cpus, std::span<VgicIrq> spis) noexcept
     : cpus_{cpus},
@@ -32,6 +44,7 @@ Result<Vgic> Vgic::create(const VgicConfig& config, std::span<VgicCpu> cpus, std
   }
   for (std::size_t n = 0; n < cpus.size(); ++n) {
     cpus[n].affinity = gic::affinity_of_mpidr(config.affinities[n]);
+    cpus[n].direct.address = sgi_address(cpus[n].affinity);
     for (std::size_t other = 0; other < n; ++other) {
       if (cpus[other].affinity == cpus[n].affinity) {
         return fail(Errc::conflicting_configuration, config.affinities[n], config.affinities[other]);
@@ -60,6 +73,9 @@ void Vgic::reset() noexcept {
 void Vgic::reset_cpu(unsigned cpu) noexcept {
   VgicCpu& c = cpus_[cpu];
   c.asleep = true;
+  static_cast<void>(disarm(cpu));
+  c.direct.delivered.store(0, std::memory_order_relaxed);
+  c.direct.posted.store(0, std::memory_order_relaxed);
   c.waits_gicd = c.waits_gicr = false;
   for (unsigned intid = 0; intid < gic::kPrivateCount; ++intid) {
     reset_irq(c.irqs[intid], intid, static_cast<std::uint8_t>(cpu));
@@ -128,7 +144,8 @@ VgicCpuMask Vgic::mmio_write(unsigned, std::uint64_t ipa, AccessWidth width, std
   const auto owner = static_cast<unsigned>(in_range / gic::kRedistributorBytes);
   const auto in_frame = static_cast<std::uint32_t>(in_range % gic::kFrameBytes);
   if (in_range % gic::kRedistributorBytes < gic::kFrameBytes) return write_rd(owner, in_frame, width, data);
-  return write_block(Block::sgi_frame(owner), in_frame, width, data);
+  const VgicCpuMask kick = disarm(owner);
+  return kick | write_block(Block::sgi_frame(owner), in_frame, width, data);
 }
 
 }  // namespace arm_vcpu

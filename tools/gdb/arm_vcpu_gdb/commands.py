@@ -114,7 +114,7 @@ The registers are read where they are current: on the CPU while the guest runs, 
             f"sp_el1 {vcpu.sp_el1:016x}")
         exit_frame = vcpu.value
         say(f"last exit that run() returned: {printers.describe_reason(exit_frame['exit_'])}")
-        say(f"exits handled inside: {int(exit_frame['handled_exits_'])}, unexpected: {int(exit_frame['unexpected_exits_'])}")
+        say(f"exits handled inside: {int(exit_frame['handled'])}, unexpected: {int(exit_frame['unexpected_exits_'])}")
         say(f"system registers ({'live on the CPU' if vcpu.cpu else 'saved'}):")
         for line in printers.sysreg_lines({name: vcpu.sysreg(name) for name in vcpu.sysreg_names()}):
             say(line)

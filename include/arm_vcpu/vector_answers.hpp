@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the vector needs to answer an exit by itself: registers whose value is known, private interrupts that can go
+// straight into a list register. Others keep these tables true; the vector reads them without a lock.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+
+#include "arm_vcpu/exit_reason.hpp"
+
+namespace arm_vcpu {
+
+// Device registers that a read does not change and that hold what is published: one table for a VM. A lookup is one
+// probe, whatever the number of devices.
+class PublishedRegisters {
+ public:
+  static constexpr unsigned kSlots = 256;
+
+  struct alignas(32) Slot {
+    std::uint64_t key{~std::uint64_t{0}};
+    std::atomic<std::uint64_t> value{};
+  };
+
+  // From now on a read of `width` at `ipa` gives `value`, cut to the width. False: the place is taken by another
+  // register, and reads of this one go the long way. Publish before the first vCPU runs.
+  bool publish(std::uint64_t ipa, AccessWidth width, std::uint64_t value) noexcept {
+    Slot& slot = slots_[index_of(ipa, width)];
+    const std::uint64_t key = key_of(ipa, width);
+    if (slot.key != ~std::uint64_t{0} && slot.key != key) return false;
+    slot.key = key;
+    slot.value.store(truncate(value, width), std::memory_order_relaxed);
+    return true;
+  }
+
+  // The slot where a register would be: it is there if the keys agree.
+  [[nodiscard]] const Slot& slot_of(std::uint64_t ipa, AccessWidth width) const noexcept {
+    return slots_[index_of(ipa, width)];
+  }
+
+  // An IPA has at most 52 bits.
+  [[nodiscard]] static constexpr std::uint64_t key_of(std::uint64_t ipa, AccessWidth width) noexcept {
+    return ipa | static_cast<std::uint64_t>(width) << 60;
+  }
+
+ private:
+  // Frames of 64 KiB: what tells them apart is folded into the offset.
+  [[nodiscard]] static constexpr unsigned index_of(std::uint64_t ipa, AccessWidth width) noexcept {
+    return (static_cast<unsigned>((ipa ^ ipa >> 14) >> 2) ^ static_cast<unsigned>(width) << 6) % kSlots;
+  }
+
+  std::array<Slot, kSlots> slots_{};
+};
+
+// The private interrupts of a vCPU that the vector may deliver, kept by its interrupt controller. Only list register 0
+// is used for it, and only while it is empty.
+struct DirectInterrupts {
+  static constexpr unsigned kSgis = 16;
+
+  // False: something else waits, so that the interrupt controller has to choose. Written by any CPU, set by the vCPU's.
+  std::atomic<std::uint64_t> armed{};
+  // What goes into the list register, for an SGI that is enabled; 0: it has to go the long way.
+  std::array<std::atomic<std::uint64_t>, kSgis> sgi{};
+  // The same for the virtual timer's PPI; 0 while not armed, too.
+  std::atomic<std::uint64_t> timer{};
+  // INTID + 1 of what the vector put into list register 0 last; 0: nothing since the interrupt controller looked.
+  std::atomic<std::uint32_t> delivered{};
+  std::uint32_t timer_intid{~0U};  // physical
+  // SGIs that other vCPUs have sent and nobody has looked at.
+  std::atomic<std::uint32_t> posted{};
+  // ICC_SGI1R_EL1 that makes the CPU which runs this vCPU look at `posted`; 0: it does not run.
+  std::atomic<std::uint64_t> doorbell{};
+  // ICC_SGI1R_EL1 of a guest, without INTID, that names this vCPU and no other.
+  std::uint64_t address{~std::uint64_t{0}};
+};
+
+// The vCPUs of a VM by Aff0, as far as the vector finds them.
+struct DirectPeers {
+  std::array<DirectInterrupts*, 16> by_aff0{};
+};
+
+// The physical SGI that says: look at DirectInterrupts::posted.
+inline constexpr std::uint32_t kDoorbellSgi = 2;
+
+// A hypercall that was refused: at the same place it is refused again.
+struct RefusedCall {
+  std::uint64_t function{};
+  std::uint64_t pc{};  // 0: none yet
+};
+
+}  // namespace arm_vcpu

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+// Exits that the vector answers by itself. Leaf functions without a stack frame: they sign no return address, so the
+// guest's pointer authentication key may stay where it is, and they keep the callee-saved registers in place. Nothing
+// here changes what vmexit_handler() would find, unless the answer is complete.
+//
+// With the plain vectors (Aarch64PerCpu::hardware_enable) none of this runs, and every exit takes the long way.
+#include <cstddef>
+
+#include "arm_vcpu/arch/smccc.hpp"
+#include "vcpu/recorder.hpp"
+#include "vcpu/vector_hw.hpp"
+
+namespace arm_vcpu {
+namespace {
+
+// HVC #0 and SMC #0, which differ in one bit.
+constexpr std::uint64_t kHvc0 = Esr{}.with<Esr::EC>(Ec::hvc64).with<Esr::IL>(true).raw;
+constexpr std::uint64_t kIsSmc = kHvc0 ^ Esr {}.with<Esr::EC>(Ec::smc64).with<Esr::IL>(true).raw;
+static_assert((kIsSmc & (kIsSmc - 1)) == 0);
+
+// A load with a valid syndrome, not sign-extended, that found no stage-2 translation. Of any width, to any register.
+constexpr std::uint64_t kLoad =
+    Esr{}
+        .with<Esr::EC>(Ec::data_abort_lower)
+        .with<Esr::IL>(true)
+        .with<Esr::ISS>(DataAbortIss{}.with<DataAbortIss::ISV>(true).with<DataAbortIss::DFSC>(Fsc{0b000100}).raw)
+        .raw;
+constexpr std::uint64_t kLevel = 0b11;  // in DFSC
+constexpr std::uint64_t kLoadVaries =
+    DataAbortIss::SAS::kMask | DataAbortIss::SRT::kMask | DataAbortIss::SF::kMask | DataAbortIss::AR::kMask | kLevel;
+
+constexpr std::uint64_t kRtMask = SysRegIss::Rt::kMask;
+constexpr std::uint64_t kSysReg = Esr{}.with<Esr::EC>(Ec::sysreg).with<Esr::IL>(true).raw;
+constexpr std::uint64_t kMsrSgi1r = kSysReg | sysreg::ICC_SGI1R_EL1.iss();
+constexpr std::uint64_t kRead = SysRegIss::Direction::kMask;
+// MRS of op0 3, op1 0, CRn 0: CRm and op2 say which.
+constexpr std::uint64_t kMrsId = kSysReg | kRead | SysRegId{3, 0, 0, 0, 0}.iss();
+constexpr std::uint64_t kIdVaries = SysRegId{0, 0, 0, 7, 7}.iss() | kRtMask;
+
+constexpr std::uint64_t kSgiIntid = std::uint64_t{0xF} << 24;
+
+// The registers from here on are those that a function keeps.
+constexpr unsigned kFirstKept = 19;
+
+[[gnu::always_inline]] inline VectorAnswer done(VCpuContext& context) noexcept {
+  ++context.handled;
+  return VectorAnswer::done;
+}
+
+// Writes the register as a load or MRS does. x31 is written where SP_EL0 is kept while the vCPU is out of run(): that
+// place is dead while the guest runs.
+[[gnu::always_inline]] inline VectorAnswer done_with(VCpuContext& context, unsigned reg, std::uint64_t value) noexcept {
+  static_assert(offsetof(TrapFrame, sp_el0) == offsetof(TrapFrame, gpr) + 31 * sizeof(std::uint64_t));
+  (&context.frame.gpr.x[0])[reg] = value;
+  ++context.handled;
+  return reg < kFirstKept ? VectorAnswer::done : VectorAnswer::done_all_gprs;
+}
+
+// The whole record at once: the exit is over by now. Its duration is below what the counter can tell.
+[[gnu::always_inline]] inline void record(VCpuContext& context, TrapKind kind, std::uint64_t pc, std::uint64_t esr,
+                                          std::uint64_t far, std::uint64_t hpfar, std::uint64_t data) noexcept {
+  trace::Ring* const ring = context.trace;
+  if (VCPU_TRACE == 0 || ring == nullptr) {
+    return;
+  }
+  const std::uint64_t number = ring->next_number();
+  trace::Record& record = ring->place_of(number);
+  record.time = hw::counter_ticks();
+  record.pc = pc;
+  record.esr = esr;
+  record.far = far;
+  record.hpfar = hpfar;
+  record.data = data;
+  // The last two words as they are stored: SPSR and a duration of 0, the number and what the exit is.
+  using Word [[gnu::may_alias]] = std::uint64_t;
+  const std::uint64_t tag = context.answer_tag | static_cast<std::uint32_t>(kind) << recorder::kKindShift;
+  *reinterpret_cast<Word*>(&record.spsr) = static_cast<std::uint32_t>(hw::read_spsr());
+  *reinterpret_cast<Word*>(&record.sequence) = static_cast<std::uint32_t>(number) | tag << 32;
+  ring->publish(number);
+}
+
+[[gnu::always_inline]] inline void write_list_register_0(DirectInterrupts& direct, std::uint32_t intid,
+                                                         std::uint64_t lr) noexcept {
+  hw::write_ich_lr0(lr);
+  direct.delivered.store(intid + 1, std::memory_order_relaxed);
+}
+[[gnu::always_inline]] inline bool list_register_0_is_empty() noexcept {
+  return (hw::read_ich_elrsr() & 1) != 0;
+}
+
+[[gnu::always_inline]] inline VectorAnswer answer_call(VCpuContext& context, std::uint64_t esr, bool is_smc) noexcept {
+  const std::uint64_t function = context.frame.gpr[0];
+  const std::uint64_t argument = context.frame.gpr[1];
+  const std::uint64_t pc = hw::read_elr();
+  std::uint64_t answer = 0;
+  if (static_cast<std::uint32_t>(function) == psci_id(PsciFunction::PSCI_VERSION).raw) {
+    answer = kPsciVersion;
+  } else if (static_cast<std::uint32_t>(function) == smccc::SMCCC_VERSION.raw) {
+    answer = kSmcccVersion;
+  } else if (!is_smc && function == context.refused.function && pc == context.refused.pc) {
+    answer = ~std::uint64_t{0};
+  } else {
+    return VectorAnswer::none;
+  }
+  if (is_smc) {
+    hw::write_elr(pc + 4);  // a trapped SMC has not advanced the PC
+  }
+  context.frame.gpr[0] = answer;
+  record(context, TrapKind::sync, pc, esr, argument, answer, function);
+  return done(context);
+}
+
+[[gnu::always_inline]] inline VectorAnswer answer_load(VCpuContext& context, std::uint64_t esr) noexcept {
+  if (context.published == nullptr) {
+    return VectorAnswer::none;
+  }
+  const std::uint64_t far = hw::read_far();
+  const std::uint64_t hpfar = hw::read_hpfar();
+  const std::uint64_t ipa = (hpfar & bits::mask(43, 4)) << 8 | (far & 0xFFF);
+  const auto iss = DataAbortIss::from(esr);
+  const auto width = AccessWidth{iss.get<DataAbortIss::SAS>()};
+  const PublishedRegisters::Slot& slot = context.published->slot_of(ipa, width);
+  if (slot.key != PublishedRegisters::key_of(ipa, width)) {
+    return VectorAnswer::none;
+  }
+  const std::uint64_t value = slot.value.load(std::memory_order_relaxed);
+  const std::uint64_t pc = hw::read_elr();
+  hw::write_elr(pc + 4);
+  record(context, TrapKind::sync, pc, esr, far, hpfar, value);
+  return done_with(context, iss.get<DataAbortIss::SRT>(), value);
+}
+
+[[gnu::always_inline]] inline VectorAnswer answer_id_register(VCpuContext& context, std::uint64_t esr) noexcept {
+  const auto iss = SysRegIss::from(esr);
+  const unsigned which = iss.get<SysRegIss::CRm>() * 8U + iss.get<SysRegIss::Op2>();
+  if (context.id_registers == nullptr || which < 8) {
+    return VectorAnswer::none;
+  }
+  const std::uint64_t value = context.id_registers[which - 8];
+  const std::uint64_t pc = hw::read_elr();
+  hw::write_elr(pc + 4);
+  record(context, TrapKind::sync, pc, esr, 0, 0, value);
+  return done_with(context, iss.get<SysRegIss::Rt>(), value);
+}
+
+// An SGI to this vCPU, or to one other.
+[[gnu::always_inline]] inline VectorAnswer answer_sgi(VCpuContext& context, std::uint64_t esr) noexcept {
+  DirectInterrupts* const direct = context.direct;
+  const unsigned rt = SysRegIss::from(esr).get<SysRegIss::Rt>();
+  if (direct == nullptr || rt == 31) {
+    return VectorAnswer::none;
+  }
+  const std::uint64_t value = context.frame.gpr[rt];
+  const auto intid = static_cast<unsigned>(bits::extract(value, 27, 24));
+  std::uint64_t lr = 0;
+  if ((value & ~kSgiIntid) == direct->address) {
+    lr = direct->sgi[intid].load(std::memory_order_relaxed);
+    if (lr == 0 || direct->armed.load(std::memory_order_relaxed) == 0 || !list_register_0_is_empty()) {
+      return VectorAnswer::none;
+    }
+    write_list_register_0(*direct, intid, lr);
+  } else {
+    if (context.peers == nullptr || (value & 0xFFFF) == 0) {
+      return VectorAnswer::none;
+    }
+    DirectInterrupts* const target = context.peers->by_aff0[static_cast<unsigned>(__builtin_ctzll(value)) & 15];
+    if (target == nullptr || (value & ~kSgiIntid) != target->address) {
+      return VectorAnswer::none;
+    }
+    const std::uint64_t doorbell = target->doorbell.load(std::memory_order_relaxed);
+    if (doorbell == 0) {
+      return VectorAnswer::none;
+    }
+    target->posted.fetch_or(1U << intid, std::memory_order_relaxed);
+    hw::order_posts_before_sgi();
+    hw::write_icc_sgi1r(doorbell);
+  }
+  const std::uint64_t pc = hw::read_elr();
+  hw::write_elr(pc + 4);
+  record(context, TrapKind::sync, pc, esr, 0, lr, value);
+  return done(context);
+}
+
+// Another vCPU has posted SGIs. More than one: the interrupt controller sorts them out.
+[[gnu::always_inline]] inline std::uint64_t take_posted(DirectInterrupts& direct) noexcept {
+  const std::uint32_t posted = direct.posted.load(std::memory_order_relaxed);
+  if (posted == 0 || (posted & (posted - 1)) != 0) {
+    return 0;
+  }
+  const auto intid = static_cast<unsigned>(__builtin_ctz(posted));
+  const std::uint64_t lr = direct.sgi[intid].load(std::memory_order_relaxed);
+  if (lr == 0 || direct.armed.load(std::memory_order_relaxed) == 0 || !list_register_0_is_empty()) {
+    return 0;
+  }
+  direct.posted.fetch_and(~posted, std::memory_order_acquire);
+  write_list_register_0(direct, intid, lr);
+  return lr;
+}
+
+}  // namespace
+
+extern "C" VectorAnswer vmexit_answer_sync(VCpuContext* context) noexcept {
+  const std::uint64_t esr = hw::read_esr();
+  if ((esr & ~kIsSmc) == kHvc0) {
+    return (esr & kIsSmc) == 0 ? answer_call(*context, esr, false) : answer_call(*context, esr, true);
+  }
+  if ((esr & ~kLoadVaries) == kLoad) {
+    return answer_load(*context, esr);
+  }
+  if ((esr & ~kRtMask) == kMsrSgi1r) {
+    return answer_sgi(*context, esr);
+  }
+  if ((esr & ~kIdVaries) == kMrsId) {
+    return answer_id_register(*context, esr);
+  }
+  return VectorAnswer::none;
+}
+
+extern "C" VectorAnswer vmexit_answer_irq(VCpuContext* context) noexcept {
+  DirectInterrupts* const direct = context->direct;
+  if (direct == nullptr) {
+    return VectorAnswer::none;
+  }
+  const auto intid = static_cast<std::uint32_t>(hw::read_icc_iar1());
+  hw::complete_acknowledge();
+  std::uint64_t lr = 0;
+  if (intid == direct->timer_intid) {
+    lr = direct->timer.load(std::memory_order_relaxed);
+    if (lr != 0 && list_register_0_is_empty()) {
+      write_list_register_0(*direct, static_cast<std::uint32_t>(lr), lr);
+      hw::write_icc_eoir1(intid);  // drops the priority; the guest's deactivation reaches the physical interrupt
+      record(*context, TrapKind::irq, hw::read_elr(), 0, 0, lr, intid);
+      return done(*context);
+    }
+  } else if (intid == kDoorbellSgi) {
+    lr = take_posted(*direct);
+    if (lr != 0) {
+      hw::write_icc_eoir1(intid);
+      hw::write_icc_dir(intid);
+      record(*context, TrapKind::irq, hw::read_elr(), 0, 0, lr, intid);
+      return done(*context);
+    }
+  }
+  context->acknowledged = intid + 1;
+  return VectorAnswer::none;
+}
+
+}  // namespace arm_vcpu

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// The machine as the device tree describes it.
+#pragma once
+
+#include <cstdint>
+
+namespace bench {
+
+using u64 = std::uint64_t;
+using u32 = std::uint32_t;
+
+struct Machine {
+  u64 gicd{};
+  u64 gicr{};
+  u64 uart{};  // 0: none
+  unsigned cpus{};
+  u64 mpidr[2]{};  // of the first two CPUs
+  bool psci_by_smc{};
+  bool one_physical_cpu{};  // /chosen/bootargs has "one-cpu": the vCPUs share a CPU
+};
+
+// `tree`: a flattened device tree, 8-byte aligned. What it does not have stays as it is. [dtspec] "Flattened Devicetree
+// (DTB) Format"
+void read_device_tree(u64 tree, Machine& machine) noexcept;
+
+}  // namespace bench

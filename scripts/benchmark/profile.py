@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`./x bench --profile ROW`: each instruction of one exit, by function, with what is expensive on a real core marked."""
+import re
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+from xlib import paths
+
+from .rows import Run, Step
+
+RAM_BASE = 0x4000_0000
+DEFAULT_OFFSET = 0x20_0000  # where QEMU puts an Image whose text_offset is below 4096
+
+# Kind, its letter in the listing, its instructions. Ordered: the first that matches counts.
+KINDS = [
+    ("GPRs", "G", None),  # saved or restored: by place, see _kind
+    ("sysreg reads", "R", r"mrs\b"),
+    ("PSTATE writes", "P", r"msr\s+(daif|spsel|pan|uao|ssbs|dit|tco)\w*\s*,\s*#"),
+    ("sysreg writes", "W", r"msr\b"),
+    ("barriers", "B", r"(dsb|dmb|isb|sb|csdb|ssbb|pssbb)\b"),
+    ("cache/TLB/AT", "M", r"(tlbi|dc|ic|at|sysl?)\b"),
+    ("atomics", "A", r"(ld[a]?x|st[l]?x|ldar|ldapr|stlr|cas|swp|ldadd|ldset|ldclr|ldeor)\w*\b"),
+    ("loads/stores", "", r"(ld|st|prf)\w*\b"),
+    ("branches", "", r"(b|bl|br|blr|ret|retaa|eret|cbn?z|tbn?z|b\.\w+)\b"),
+    ("PAC/BTI", "", r"(pac|aut|xpac|bti)\w*\b"),
+    ("other", "", r""),
+]
+NAMES = [name for name, _, _ in KINDS]
+ENTRY_FILES = ("vectors.S",)
+
+
+def image_base(image: Path) -> int:
+    offset = int.from_bytes(image.read_bytes()[8:16], "little")
+    return RAM_BASE + (offset if offset >= 4096 else DEFAULT_OFFSET)
+
+
+def _places(elf: Path, addresses: list[int]) -> dict[int, list[tuple[str, str]]]:
+    """(function, file:line) of each address, innermost first: inlined functions come before those they are in."""
+    done = subprocess.run(["aarch64-linux-gnu-addr2line", "-a", "-f", "-i", "-C", "-e", str(elf)], text=True,
+                          input="\n".join(map(hex, addresses)), capture_output=True, check=True)
+    result: dict[int, list[tuple[str, str]]] = {}
+    lines = iter(done.stdout.splitlines())
+    here: list[tuple[str, str]] = []
+    for line in lines:
+        if line.startswith("0x"):
+            here = result[int(line, 16)] = []
+        else:
+            where = next(lines)
+            where = re.sub(r" \(discriminator \d+\)", "", where)
+            name, _, number = where.rpartition(":")
+            short = re.sub(r"\(.*", "", line.replace("(anonymous namespace)::", "").replace("arm_vcpu::", ""))
+            here.append((short, f"{Path(name).name}:{number}"))
+    return result
+
+
+def _kind(text: str, file: str) -> str:
+    in_entry = file.startswith(ENTRY_FILES)
+    # x0 to x30 are the first 248 bytes of the context that SP points to.
+    if in_entry and re.match(r"(stp|ldp|str|ldr)\s+x\d+, .*\[sp(, #0x[0-9a-f]{1,2})?\]$", text):
+        return NAMES[0]
+    return next(name for name, _, pattern in KINDS[1:] if re.match(pattern, text))
+
+
+# The disassembler knows no name of these.
+HINTS = {"hint #0x19": "paciasp", "hint #0x1d": "autiasp", "hint #0x22": "bti c", "hint #0x24": "bti j"}
+
+
+class _Located:
+    def __init__(self, step: Step, function: str, inlined: str, file: str, at_el2: bool):
+        step.text = HINTS.get(step.text, step.text)
+        self.step, self.function, self.inlined, self.file, self.at_el2 = step, function, inlined, file, at_el2
+        self.kind = _kind(step.text, file) if at_el2 else "guest"
+
+
+def _locate(steps: list[Step], elf: Path, base: int) -> list[_Located]:
+    size = max(1, elf.with_suffix(".img").stat().st_size)
+    inside = sorted({step.address - base for step in steps if 0 <= step.address - base < size})
+    places = _places(elf, inside)
+    located = []
+    for step in steps:
+        offset = step.address - base
+        if offset not in places:
+            located.append(_Located(step, "(guest)", "", "", False))
+            continue
+        chain = places[offset]
+        outer, file = chain[-1][0], chain[0][1]
+        if outer == "??" or file.startswith(ENTRY_FILES):
+            outer = file.partition(":")[0]
+        located.append(_Located(step, outer, chain[0][0] if len(chain) > 1 else "", file, True))
+    return located
+
+
+def report(run: Run, row: str, title: str, listing: bool) -> str:
+    elf = paths.HYPERVISOR_ELF
+    located = _locate(run.steps, elf, image_base(paths.HYPERVISOR_IMAGE))
+    at_el2 = [one for one in located if one.at_el2]
+    lines = [f"{row} ({title}): {len(located)} instructions, {len(at_el2)} of them at EL2", ""]
+    by_function: dict[str, Counter] = {}
+    for one in at_el2:
+        by_function.setdefault(one.function, Counter())[one.kind] += 1
+    shown = [name for name in NAMES if any(counts[name] for counts in by_function.values())]
+    width = max([len(name) for name in by_function] + [12])
+    lines.append(f"  {'function':<{width}}{'all':>6}" + "".join(f"{name:>{len(name) + 2}}" for name in shown))
+    total: Counter = Counter()
+    for function, counts in by_function.items():
+        total += counts
+        lines.append(_count_line(function, counts, shown, width))
+    lines.append(_count_line("total", total, shown, width))
+    if listing:
+        lines += ["", *_listing(located)]
+    return "\n".join(lines)
+
+
+def _count_line(name: str, counts: Counter, shown: list[str], width: int) -> str:
+    return f"  {name:<{width}}{counts.total():>6}" + "".join(f"{counts[kind] or '-':>{len(kind) + 2}}" for kind in shown)
+
+
+def _listing(located: list[_Located]) -> list[str]:
+    letters = {name: letter for name, letter, _ in KINDS}
+    marks = ", ".join(f"{letter} {name}" for name, letter, _ in KINDS if letter)
+    lines = [f"  each instruction; {marks}"]
+    several = len({one.step.cpu for one in located}) > 1
+    before = None
+    for one in located:
+        if (one.step.cpu, one.function) != before:
+            before = (one.step.cpu, one.function)
+            lines.append(f"  {f'cpu {one.step.cpu}: ' if several else ''}{one.function}")
+        origin = f"{one.file} {one.inlined}".strip()
+        lines.append(f"    {letters.get(one.kind, ''):<2}{one.step.address:>10x}  {one.step.text:<44}{origin}".rstrip())
+    return lines

@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,6 +12,8 @@ from xlib import bundle, cmake, packages, paths, qemu, setup, ui
 from . import rows
 
 GUEST_IMAGE = paths.BUILD / "el2" / "guests" / "bench.img"
+FLOOR_IMAGE = paths.BUILD / "el2" / "bench" / "floor.img"
+FLOOR_GUEST = 0x5000_0000  # bench/floor jumps there
 GUEST_ELF = paths.BUILD / "el2" / "guests" / "bench.elf"
 PLUGIN = paths.BUILD / "host" / "bench" / "bench-plugin.so"
 MODELS = {"cortex-a57": "cortex-a57", "max": "max,pauth-impdef=on"}
@@ -43,16 +46,49 @@ def plugin_words(out: Path, traced_row: str | None = None) -> list[str]:
     return ["-plugin", ",".join(words)]
 
 
-def run(model: str, recorder: str = "off", vcpus: int = 2, traced_row: str | None = None) -> rows.Run:
-    """One boot. `model` is a key of MODELS or a CPU model of QEMU."""
+def _until_done(words: list[str], out: Path, seconds: float) -> rows.Run:
+    """Runs QEMU until the guest has said that it is done, or has ended."""
+    out.unlink(missing_ok=True)
+    end = time.monotonic() + seconds
+    with subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as child:
+        while child.poll() is None and time.monotonic() < end:
+            if out.exists() and out.read_text(encoding="utf-8").endswith("done\n"):
+                break
+            time.sleep(0.05)
+        child.kill()
+    return rows.parse(out.read_text(encoding="utf-8")) if out.exists() else rows.Run()
+
+
+def run_floor(model: str, traced_row: str | None = None) -> rows.Run:
+    """The stub that only saves, calls and restores; one CPU."""
+    with TemporaryDirectory(prefix="arm-vcpu-bench-") as name:
+        out = Path(name) / "out"
+        words = [qemu.PROGRAM, "-nodefaults", "-no-reboot", "-machine", "virt,virtualization=on,gic-version=3",
+                 "-cpu", MODELS.get(model, model), "-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off", "-m", "512",
+                 "-display", "none", "-serial", "none", "-kernel", str(FLOOR_IMAGE),
+                 "-device", f"loader,file={GUEST_IMAGE},addr={FLOOR_GUEST:#x},force-raw=on", *plugin_words(out, traced_row)]
+        result = _until_done(words, out, SECONDS)
+    if not result.complete:
+        raise ui.Failure(f"bench: the floor did not finish on {model}")
+    return result
+
+
+def run(model: str, recorder: str = "off", vcpus: int = 2, traced_row: str | None = None, shared: bool = False,
+        image: Path = paths.HYPERVISOR_IMAGE) -> rows.Run:
+    """One boot. `model` is a key of MODELS or a CPU model of QEMU. `shared`: the vCPUs share one CPU, and the guest runs the
+    rows that need that."""
     with TemporaryDirectory(prefix="arm-vcpu-bench-") as name:
         folder = Path(name)
         dts, dtb, out = folder / "bench.dts", folder / "bench.dtb", folder / "out"
-        single = bundle.SingleVm(GUEST_IMAGE, None, None, "", vcpus, MEMORY_MIB, "info", recorder)
-        dts.write_text(bundle.source(single), encoding="utf-8")
+        single = bundle.SingleVm(GUEST_IMAGE, None, None, "one-cpu" if shared else "", vcpus, MEMORY_MIB, "info", recorder)
+        source = bundle.source(single)
+        if shared:
+            source = re.sub(r"affinity = <[^>]*>", f"affinity = <{' '.join('0' * vcpus)}>", source)
+        dts.write_text(source, encoding="utf-8")
         bundle.compile_dts(dts, dtb)
-        words = qemu.command(MODELS.get(model, model), vcpus, qemu.memory_mib(MEMORY_MIB, dtb), dtb, True,
+        words = qemu.command(MODELS.get(model, model), 1 if shared else vcpus, qemu.memory_mib(MEMORY_MIB, dtb), dtb, True,
                              plugin_words(out, traced_row))
+        words[words.index("-kernel") + 1] = str(image)
         try:
             done = subprocess.run(words, capture_output=True, text=True, timeout=SECONDS, stdin=subprocess.DEVNULL,
                                   check=False)
@@ -63,3 +99,25 @@ def run(model: str, recorder: str = "off", vcpus: int = 2, traced_row: str | Non
         said = (done.stdout + done.stderr).strip().splitlines()[-1:] or ["nothing"]
         raise ui.Failure(f"bench: the benchmark guest did not finish on {model}; the last line was: {said[0]}")
     return result
+
+
+def run_all(model: str, recorder: str, image: Path = paths.HYPERVISOR_IMAGE) -> rows.Run:
+    """Both boots: a CPU for each vCPU, and one CPU for two."""
+    result = run(model, recorder, image=image)
+    try:
+        shared = run(model, recorder, shared=True, image=image)
+    except ui.Failure:
+        shared = rows.Run(skipped={name: "two vCPUs on one CPU do not run" for name in rows.SHARED})
+    for name in rows.SHARED:
+        if name in shared.cost:
+            result.cost[name], result.samples[name] = shared.cost[name], shared.samples[name]
+        else:
+            result.skipped[name] = shared.skipped.get(name, "did not run")
+    return result
+
+
+def image_bytes(elf: Path = paths.HYPERVISOR_ELF) -> dict[str, int]:
+    """What is loaded: text with the constants, and initialized data."""
+    done = subprocess.run(["aarch64-linux-gnu-size", "-B", str(elf)], capture_output=True, text=True, check=True)
+    text, data, *_ = map(int, done.stdout.splitlines()[1].split()[:3])
+    return {"text and constants": text, "data": data}

@@ -3,12 +3,13 @@
 import re
 import statistics
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from xlib import paths, ui
 
 TABLE = paths.ROOT / "bench" / "guest" / "rows.def"
 MARKS = paths.ROOT / "bench" / "guest" / "marks.h"
+
+SHARED = ["vcpu_switch", "fp_after_switch"]  # need two vCPUs on one CPU
 
 
 def names() -> dict[str, str]:

@@ -2,58 +2,96 @@
 """`./x bench`: what an exit costs, in instructions: the guest's, the hypervisor's, on all CPUs. Under `-icount shift=0` an
 instruction is a nanosecond of the machine's time, so the figures do not depend on this host and repeat exactly."""
 import argparse
-import json
 from pathlib import Path
 
-from benchmark import machine, profile, rows
-from xlib import ui
+from benchmark import gate, machine, profile, rows
+from xlib import cmake, paths, ui
 
 
-def _measure(models: list[str]) -> dict:
-    results: dict = {}
+def measure(models: list[str], untraced: bool) -> dict:
+    """{"rows": {model: {row: {"floor", "off", "on"}}}, "skipped": {row: why}, "boot": {model: ...}, "image": ...}"""
+    results: dict = {"rows": {}, "skipped": {}, "boot": {}, "image": machine.image_bytes()}
+    image = paths.BUILD / "el2-untraced" / "hypervisor" / "arm-vcpu.img"
+    if untraced:
+        with cmake.lock():
+            cmake.build("el2-untraced", target="arm-vcpu")
     for model in models:
         with ui.Step(f"measuring on {model}"):
-            results[model] = {recorder: machine.run(model, recorder).cost for recorder in ("off", "on")}
+            floor = machine.run_floor(model).cost
+            runs = {recorder: machine.run_all(model, recorder) for recorder in ("off", "on")}
+            if untraced:
+                runs["out"] = machine.run_all(model, "off", image=image)
+        results["boot"][model] = runs["on"].boot
+        results["skipped"].update(runs["on"].skipped)
+        by_row = results["rows"][model] = {}
+        for name in rows.names():
+            if all(name in run.cost for run in runs.values()):
+                by_row[name] = {key: run.cost[name] for key, run in runs.items()}
+                if name in floor:
+                    by_row[name]["floor"] = floor[name]
     return results
 
 
-def _table(results: dict, old: dict | None) -> str:
-    lines = []
-    texts = rows.names()
-    for model, by_recorder in results.items():
-        on, off = by_recorder["on"], by_recorder["off"]
-        lines += ["", f"{model}: instructions per operation, the trapping one included",
-                  f"  {'operation':<56}{'recorder off':>14}{'on':>10}{'its cost':>10}" + ("      before" if old else "")]
-        for name, cost in on.items():
-            before = (old or {}).get(model, {}).get("on", {}).get(name)
-            lines.append(f"  {texts[name]:<56}{off[name]:>14.0f}{cost:>10.0f}{cost - off[name]:>10.0f}"
-                         + (f"{before:>12.0f}" if before is not None else ""))
+def _change(now: float, before: float | None) -> str:
+    return "" if before is None else f"{before:>9} {100 * (now - before) / before:>+7.1f} %" if before else f"{before:>9}"
+
+
+def table(results: dict, old: dict | None) -> str:
+    texts, lines = rows.names(), []
+    for model, by_row in results["rows"].items():
+        out = any("out" in figures for figures in by_row.values())
+        lines += ["", f"{model}: instructions for one operation, the trapping one included",
+                  f"  {'row':<19}{'operation':<55}{'floor':>6}{'recorder:' + (' out' if out else ''):>{13 if out else 10}}{'off':>7}"
+                  f"{'on':>7}{'on/floor':>10}" + ("   before" if old else "")]
+        for name, figures in by_row.items():
+            floor = figures.get("floor")
+            before = (old or {"rows": {}})["rows"].get(model, {}).get(name, {}).get("on")
+            compiled_out = f"{figures['out']:>13}" if out else " " * 10
+            lines.append(f"  {name:<19}{texts[name]:<55}{floor or '-':>6}{compiled_out}{figures['off']:>7}{figures['on']:>7}"
+                         + (f"{figures['on'] / floor:>10.2f}" if floor else f"{'-':>10}")
+                         + _change(figures["on"], before))
+        lines.append(f"  {'boot':<19}{'reset to the first instruction of the guest':<55}{results['boot'][model]:>30}")
+    lines += ["", *(f"  {name}: not measured: {why}" for name, why in results["skipped"].items())]
+    sizes = results["image"]
+    lines.append(f"  image: {sum(sizes.values())} bytes: " + ", ".join(f"{what} {size}" for what, size in sizes.items()))
     return "\n".join(lines)
+
+
+def _profile(options: argparse.Namespace) -> int:
+    rows.row(options.profile)
+    machine.ready()
+    for model in options.cpu or ["cortex-a57"]:
+        run = machine.run(model, options.recorder, traced_row=options.profile, shared=options.profile in rows.SHARED)
+        if options.profile not in run.cost:
+            raise ui.Failure(f"bench: {options.profile}: {run.skipped.get(options.profile, 'did not run')}")
+        print(profile.report(run, options.profile, f"{model}, recorder {options.recorder}", not options.summary))
+    return 0
 
 
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="./x bench", description=__doc__)
     parser.add_argument("--cpu", metavar="MODEL", action="append", choices=list(machine.MODELS),
                         help="cortex-a57 or max; may be repeated; default: both")
-    parser.add_argument("--recorder", choices=["on", "off"], default="on", help="for --profile (default on)")
     parser.add_argument("--profile", metavar="ROW", help="list the instructions of one exit of this row, by function: "
                         + " ".join(rows.names()))
     parser.add_argument("--summary", action="store_true", help="with --profile: the functions and totals only")
+    parser.add_argument("--recorder", choices=["on", "off"], default="on", help="with --profile (default on)")
+    parser.add_argument("--untraced", action="store_true", help="also a build with the recorder compiled out")
     parser.add_argument("--json", metavar="FILE", help="write the figures there too")
-    parser.add_argument("--compare", metavar="OLD.json", help="show the figures of an earlier run beside")
+    parser.add_argument("--compare", metavar="OLD.json", help="show the figures of an earlier --json beside")
+    parser.add_argument("--check", action="store_true", help="fail if a row is above bench/baseline.json")
+    parser.add_argument("--update-baseline", action="store_true", help="write bench/baseline.json")
     options = parser.parse_args(argv)
-    models = options.cpu or list(machine.MODELS)
     if options.profile:
-        rows.row(options.profile)
-        machine.ready()
-        for model in options.cpu or ["cortex-a57"]:
-            run = machine.run(model, options.recorder, traced_row=options.profile)
-            print(profile.report(run, options.profile, f"{model}, recorder {options.recorder}", not options.summary))
-        return 0
-    old = json.loads(Path(options.compare).read_text(encoding="utf-8")) if options.compare else None
+        return _profile(options)
+    old = gate.load(Path(options.compare)) if options.compare else None
+    models = list(machine.MODELS) if options.check or options.update_baseline else options.cpu or list(machine.MODELS)
     machine.ready()
-    results = _measure(models)
-    print(_table(results, old))
+    results = measure(models, options.untraced)
+    print(table(results, old))
     if options.json:
-        Path(options.json).write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-    return 0
+        gate.write(Path(options.json), results)
+    if options.update_baseline:
+        gate.write(gate.BASELINE, results)
+        ui.say(f"written: {gate.BASELINE.relative_to(paths.ROOT)}")
+    return gate.check(results) if options.check else 0

@@ -11,6 +11,7 @@ from . import paths, ui
 WHAT = {
     "el2": "the library and the hypervisor (EL2, g++)",
     "el2-debug": "the library and the hypervisor (EL2, g++, debug)",
+    "el2-untraced": "the hypervisor without the exit recorder (EL2, g++)",
     "el2-clang": "the library and the hypervisor (EL2, clang)",
     "host": "the host tests and tools",
     "host-sanitize": "the host tests with ASan and UBSan",

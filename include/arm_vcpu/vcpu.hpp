@@ -69,8 +69,10 @@ struct alignas(64) VCpuContext : ExitFrame {
   trace::Ring* trace{};          // of the CPU that this vCPU is bound to; null: the recorder is off
   trace::Record* open_record{};  // the exit that is being dealt with
   std::uint32_t trace_tag{};     // names VM and vCPU in records
-  std::uint32_t answer_tag{};    // the same of an exit that was answered at the vector
-  std::uint64_t handled{};  // exits after which the guest went on without run() returning
+  std::uint64_t handled{};       // exits after which the guest went on without run() returning
+  // The last word of the record of an exit that the vector answered, without its number: by TrapKind.
+  std::uint64_t answer_tag[2]{};
+  trace::RingCursor trace_cursor{};       // the recorder, as the vector writes it
   const PublishedRegisters* published{};  // null: none
   DirectInterrupts* direct{};             // null while interrupts go the long way
   const DirectPeers* peers{};             // null: the vCPU has none

@@ -17,9 +17,9 @@ class PublishedRegisters {
  public:
   static constexpr unsigned kSlots = 256;
 
-  struct alignas(32) Slot {
+  struct alignas(16) Slot {
     std::uint64_t key{~std::uint64_t{0}};
-    std::atomic<std::uint64_t> value{};
+    std::uint64_t value{};
   };
 
   // From now on a read of `width` at `ipa` gives `value`, cut to the width. False: the place is taken by another
@@ -29,7 +29,7 @@ class PublishedRegisters {
     const std::uint64_t key = key_of(ipa, width);
     if (slot.key != ~std::uint64_t{0} && slot.key != key) return false;
     slot.key = key;
-    slot.value.store(truncate(value, width), std::memory_order_relaxed);
+    slot.value = truncate(value, width);
     return true;
   }
 

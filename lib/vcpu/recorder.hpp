@@ -31,8 +31,11 @@ inline constexpr unsigned kOutcomeShift = 24;
   return (vm & 0xFF) | (vcpu & 0xFF) << 8 | static_cast<std::uint32_t>(trace::Outcome::handled) << kOutcomeShift;
 }
 
-[[nodiscard]] constexpr std::uint32_t answer_tag_of(unsigned vm, unsigned vcpu) noexcept {
-  return (vm & 0xFF) | (vcpu & 0xFF) << 8 | static_cast<std::uint32_t>(trace::Outcome::answered) << kOutcomeShift;
+// The same of an exit that the vector answered, above the number of the record.
+[[nodiscard]] constexpr std::uint64_t answer_tag_of(unsigned vm, unsigned vcpu, TrapKind kind) noexcept {
+  const std::uint32_t tag = (vm & 0xFF) | (vcpu & 0xFF) << 8 | static_cast<std::uint32_t>(kind) << kKindShift |
+                            static_cast<std::uint32_t>(trace::Outcome::answered) << kOutcomeShift;
+  return static_cast<std::uint64_t>(tag) << 32;
 }
 
 // At the vector. The outcome is the one that most exits have; leave(), inject_*() and a panic say otherwise.

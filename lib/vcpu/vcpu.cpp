@@ -83,7 +83,9 @@ Result<> Aarch64VCpu::setup(const Aarch64VCpuSetupConfig& config) noexcept {
   }
   setup_ = config;
   trace_tag = recorder::tag_of(config.vm_id, config.index);
-  answer_tag = recorder::answer_tag_of(config.vm_id, config.index);
+  for (const TrapKind trap : {TrapKind::sync, TrapKind::irq}) {
+    answer_tag[static_cast<unsigned>(trap)] = recorder::answer_tag_of(config.vm_id, config.index, trap);
+  }
   capabilities_ = caps;
   const GuestIdLimits shown{.ipa_bits = config.ipa_bits != 0 ? config.ipa_bits : caps.pa_bits()};
   for (unsigned i = 0; i < id_registers_.size(); ++i) {
@@ -200,6 +202,7 @@ Result<> Aarch64VCpu::bind(Aarch64PerCpu& cpu) noexcept {
   cpu_ = &cpu;
   cpu.current_ = this;
   VCpuContext::trace = cpu.trace_;
+  trace_cursor = cpu.trace_ != nullptr ? cpu.trace_->cursor() : trace::RingCursor{};
   record({.pc = frame.elr, .kind = trace::Kind::vcpu_scheduled});
   // No ISB here: the ERET that enters the guest is a context synchronization event.
   return {};
@@ -212,6 +215,7 @@ Result<> Aarch64VCpu::unbind() noexcept {
   recorder::end_returned(*this);
   refresh_system_registers();
   VCpuContext::trace = nullptr;
+  trace_cursor = {};
   hw::restore_host_traps(cpu_->host_hcr_el2_, cpu_->host_cptr_el2_, cpu_->host_mdcr_el2_);
   cpu_->current_ = nullptr;
   cpu_ = nullptr;

@@ -49,7 +49,8 @@ constexpr unsigned kFirstKept = 19;
 
 // Writes the register as a load or MRS does. x31 is written where SP_EL0 is kept while the vCPU is out of run(): that
 // place is dead while the guest runs.
-[[gnu::always_inline]] inline VectorAnswer done_with(VCpuContext& context, unsigned reg, std::uint64_t value) noexcept {
+[[gnu::always_inline]] inline VectorAnswer done_with(VCpuContext& context, std::uint64_t reg,
+                                                     std::uint64_t value) noexcept {
   static_assert(offsetof(TrapFrame, sp_el0) == offsetof(TrapFrame, gpr) + 31 * sizeof(std::uint64_t));
   (&context.frame.gpr.x[0])[reg] = value;
   ++context.handled;
@@ -59,13 +60,15 @@ constexpr unsigned kFirstKept = 19;
 // The whole record at once: the exit is over by now. Its duration is below what the counter can tell.
 [[gnu::always_inline]] inline void record(VCpuContext& context, TrapKind kind, std::uint64_t pc, std::uint64_t esr,
                                           std::uint64_t far, std::uint64_t hpfar, std::uint64_t data) noexcept {
-  trace::Ring* const ring = context.trace;
-  if (VCPU_TRACE == 0 || ring == nullptr) {
+  const trace::RingCursor ring = context.trace_cursor;
+  if (VCPU_TRACE == 0 || ring.written == nullptr) {
     return;
   }
-  const std::uint64_t number = ring->next_number();
-  trace::Record& record = ring->place_of(number);
-  record.time = hw::counter_ticks();
+  const std::uint64_t time = hw::counter_ticks();
+  const std::uint64_t spsr = hw::read_spsr();
+  const std::uint64_t number = *ring.written;
+  trace::Record& record = ring.place_of(number);
+  record.time = time;
   record.pc = pc;
   record.esr = esr;
   record.far = far;
@@ -73,16 +76,16 @@ constexpr unsigned kFirstKept = 19;
   record.data = data;
   // The last two words as they are stored: SPSR and a duration of 0, the number and what the exit is.
   using Word [[gnu::may_alias]] = std::uint64_t;
-  const std::uint64_t tag = context.answer_tag | static_cast<std::uint32_t>(kind) << recorder::kKindShift;
-  *reinterpret_cast<Word*>(&record.spsr) = static_cast<std::uint32_t>(hw::read_spsr());
-  *reinterpret_cast<Word*>(&record.sequence) = static_cast<std::uint32_t>(number) | tag << 32;
-  ring->publish(number);
+  *reinterpret_cast<Word*>(&record.spsr) = static_cast<std::uint32_t>(spsr);
+  *reinterpret_cast<Word*>(&record.sequence) =
+      context.answer_tag[static_cast<unsigned>(kind)] + static_cast<std::uint32_t>(number);
+  ring.publish(number);
 }
 
 [[gnu::always_inline]] inline void write_list_register_0(DirectInterrupts& direct, std::uint32_t intid,
                                                          std::uint64_t lr) noexcept {
   hw::write_ich_lr0(lr);
-  direct.delivered.store(intid + 1, std::memory_order_relaxed);
+  hw::store_relaxed(direct.delivered, intid + 1);
 }
 [[gnu::always_inline]] inline bool list_register_0_is_empty() noexcept {
   return (hw::read_ich_elrsr() & 1) != 0;
@@ -116,14 +119,15 @@ constexpr unsigned kFirstKept = 19;
   }
   const std::uint64_t far = hw::read_far();
   const std::uint64_t hpfar = hw::read_hpfar();
-  const std::uint64_t ipa = (hpfar & bits::mask(43, 4)) << 8 | (far & 0xFFF);
+  // HPFAR_EL2 has nothing but NS, which is shifted out, and FIPA.
+  const std::uint64_t ipa = hpfar << 8 | (far & 0xFFF);
   const auto iss = DataAbortIss::from(esr);
   const auto width = AccessWidth{iss.get<DataAbortIss::SAS>()};
   const PublishedRegisters::Slot& slot = context.published->slot_of(ipa, width);
   if (slot.key != PublishedRegisters::key_of(ipa, width)) {
     return VectorAnswer::none;
   }
-  const std::uint64_t value = slot.value.load(std::memory_order_relaxed);
+  const std::uint64_t value = slot.value;
   const std::uint64_t pc = hw::read_elr();
   hw::write_elr(pc + 4);
   record(context, TrapKind::sync, pc, esr, far, hpfar, value);
@@ -154,8 +158,8 @@ constexpr unsigned kFirstKept = 19;
   const auto intid = static_cast<unsigned>(bits::extract(value, 27, 24));
   std::uint64_t lr = 0;
   if ((value & ~kSgiIntid) == direct->address) {
-    lr = direct->sgi[intid].load(std::memory_order_relaxed);
-    if (lr == 0 || direct->armed.load(std::memory_order_relaxed) == 0 || !list_register_0_is_empty()) {
+    lr = hw::load_relaxed(direct->sgi[intid]);
+    if (lr == 0 || hw::load_relaxed(direct->armed) == 0 || !list_register_0_is_empty()) {
       return VectorAnswer::none;
     }
     write_list_register_0(*direct, intid, lr);
@@ -167,7 +171,7 @@ constexpr unsigned kFirstKept = 19;
     if (target == nullptr || (value & ~kSgiIntid) != target->address) {
       return VectorAnswer::none;
     }
-    const std::uint64_t doorbell = target->doorbell.load(std::memory_order_relaxed);
+    const std::uint64_t doorbell = hw::load_relaxed(target->doorbell);
     if (doorbell == 0) {
       return VectorAnswer::none;
     }
@@ -183,13 +187,13 @@ constexpr unsigned kFirstKept = 19;
 
 // Another vCPU has posted SGIs. More than one: the interrupt controller sorts them out.
 [[gnu::always_inline]] inline std::uint64_t take_posted(DirectInterrupts& direct) noexcept {
-  const std::uint32_t posted = direct.posted.load(std::memory_order_relaxed);
+  const std::uint32_t posted = hw::load_relaxed(direct.posted);
   if (posted == 0 || (posted & (posted - 1)) != 0) {
     return 0;
   }
   const auto intid = static_cast<unsigned>(__builtin_ctz(posted));
-  const std::uint64_t lr = direct.sgi[intid].load(std::memory_order_relaxed);
-  if (lr == 0 || direct.armed.load(std::memory_order_relaxed) == 0 || !list_register_0_is_empty()) {
+  const std::uint64_t lr = hw::load_relaxed(direct.sgi[intid]);
+  if (lr == 0 || hw::load_relaxed(direct.armed) == 0 || !list_register_0_is_empty()) {
     return 0;
   }
   direct.posted.fetch_and(~posted, std::memory_order_acquire);
@@ -221,11 +225,11 @@ extern "C" VectorAnswer vmexit_answer_irq(VCpuContext* context) noexcept {
   if (direct == nullptr) {
     return VectorAnswer::none;
   }
-  const auto intid = static_cast<std::uint32_t>(hw::read_icc_iar1());
+  const std::uint64_t intid = hw::read_icc_iar1();
   hw::complete_acknowledge();
   std::uint64_t lr = 0;
   if (intid == direct->timer_intid) {
-    lr = direct->timer.load(std::memory_order_relaxed);
+    lr = hw::load_relaxed(direct->timer);
     if (lr != 0 && list_register_0_is_empty()) {
       write_list_register_0(*direct, static_cast<std::uint32_t>(lr), lr);
       hw::write_icc_eoir1(intid);  // drops the priority; the guest's deactivation reaches the physical interrupt
@@ -241,7 +245,7 @@ extern "C" VectorAnswer vmexit_answer_irq(VCpuContext* context) noexcept {
       return done(*context);
     }
   }
-  context->acknowledged = intid + 1;
+  context->acknowledged = static_cast<std::uint32_t>(intid) + 1;
   return VectorAnswer::none;
 }
 

@@ -2,11 +2,26 @@
 // The recorder of one CPU: overwriting, single writer, no lock, no text. Header-only: it is part of the exit path.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "arm_vcpu/trace/record.hpp"
 
 namespace arm_vcpu::trace {
+
+// Where a ring is, and how it wraps: what is behind `written` in a RingHeader has a fixed distance.
+struct RingCursor {
+  std::uint64_t* written{};
+  std::uint64_t mask{};
+
+  [[nodiscard]] Record& place_of(std::uint64_t number) const noexcept {
+    constexpr std::size_t kToRecords = sizeof(RingHeader) - offsetof(RingHeader, written);
+    char* at = reinterpret_cast<char*>(written) + (number & mask) * sizeof(Record);
+    __asm__("" : "+r"(at));  // one base register for all of the record, with what follows in the offsets
+    return *reinterpret_cast<Record*>(at + kToRecords);
+  }
+  void publish(std::uint64_t number) const noexcept { __atomic_store_n(written, number + 1, __ATOMIC_RELEASE); }
+};
 
 // A view of a RingHeader with its records behind it. Only the CPU that it belongs to writes.
 class Ring {
@@ -33,6 +48,9 @@ class Ring {
     place.sequence = static_cast<std::uint32_t>(number);
     publish(number);
   }
+
+  // For a writer that has no instruction to waste; null in it while there is no ring.
+  [[nodiscard]] RingCursor cursor() noexcept { return {&header_.written, header_.capacity - 1}; }
 
   [[nodiscard]] const RingHeader& header() const noexcept { return header_; }
   [[nodiscard]] RingHeader& header() noexcept { return header_; }

@@ -68,7 +68,7 @@ void report_exits() noexcept {
     const Vm& vm = *g_vms[v];
     for (unsigned i = 0; i < vm.vcpu_count(); ++i) {
       auto exits = vm.slot(i).exits;
-      exits[static_cast<unsigned>(ExitKind::Nothing)] = vm.slot(i).vcpu->handled_exits();
+      exits[static_cast<unsigned>(ExitKind::Nothing)] = vm.slot(i).vcpu->handled_exits() - vm.slot(i).answered;
       std::uint64_t total = 0;
       for (const std::uint64_t count : exits) total += count;
       if (total == 0) continue;
@@ -179,7 +179,9 @@ void hypervisor_main(Platform& platform) noexcept {
   explain_former_run();
   simulate::choose(bundle.simulate());
   g_recorder_on = bundle.recorder();
-  g_vectors = bundle.answers_at_vector() ? Vectors::answering : Vectors::plain;
+  // Whoever wants every record of the exits wants the loop, which streams and prints them, to see each.
+  const bool watched = !bundle.trace_file().empty() || log_level() >= Level::trace;
+  g_vectors = bundle.answers_at_vector() && !watched ? Vectors::answering : Vectors::plain;
   if (!bundle.trace_file().empty()) trace_area::stream_to(bundle.trace_file());
   const Capabilities capabilities = probe();
   value_or_finish(check_hardware_support(capabilities, {}), "this CPU");

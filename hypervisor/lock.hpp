@@ -33,7 +33,7 @@ class SpinLock {
     taken_at_ = reinterpret_cast<std::uint64_t>(__builtin_return_address(0));
     return true;
   }
-  void unlock() noexcept { owner_.store(0, std::memory_order_release); }
+  [[gnu::always_inline]] void unlock() noexcept { owner_.store(0, std::memory_order_release); }
 
   [[nodiscard]] const char* name() const noexcept { return name_; }
   // The caller of the function that took it.
@@ -52,7 +52,7 @@ class SpinLock {
 class [[nodiscard]] LockGuard {
  public:
   [[gnu::always_inline]] explicit LockGuard(SpinLock& lock) noexcept : lock_{lock} { lock_.lock(); }
-  ~LockGuard() { lock_.unlock(); }
+  [[gnu::always_inline]] ~LockGuard() { lock_.unlock(); }
   LockGuard(const LockGuard&) = delete;
   LockGuard& operator=(const LockGuard&) = delete;
 

@@ -89,6 +89,7 @@ void VcpuLoop::run_until_off() noexcept {
   next_sample_ = el2::counter_ticks() + el2::counter_hz() / kSamplesPerSecond;
   waits_ = false;
   update_physical_timer();
+  vcpu().set_mmio_responder(physical_cpu().vectors() == Vectors::answering ? this : nullptr);
   simulate::vcpu_starts(slot_);
   bool goes_on =
       !simulate::is_chosen(simulate::Failure::serror) ||
@@ -97,10 +98,10 @@ void VcpuLoop::run_until_off() noexcept {
     trace_area::print_live();
     trace_area::stream();
     if (vgic().needs_flush(slot_.index)) flush();
-    const Result<Exit> exit = vcpu().run();
-    CHECK(exit.has_value());
-    ++slot_.exits[static_cast<unsigned>(kind_of(*exit))];
-    goes_on = act_on(*exit);
+    CHECK(vcpu().enter().has_value());
+    const Exit& exit = vcpu().last_exit();
+    ++slot_.exits[static_cast<unsigned>(kind_of(exit))];
+    goes_on = act_on(exit);
   }
   vgic().direct(slot_.index).doorbell.store(0);
   program_hypervisor_timer(std::nullopt);
@@ -332,49 +333,71 @@ void VcpuLoop::sample_guest() noexcept {
   }
 }
 
-void VcpuLoop::read_mmio(const Exit::MmioRead& read) noexcept {
-  std::uint64_t value = 0;
+// What a device did. The list registers follow before the guest runs again.
+// No stack guard: there is no array in its frame, and it is in the way of every access.
+template <bool kIsWrite>
+[[gnu::always_inline]] inline VcpuLoop::Answer VcpuLoop::access(std::uint64_t ipa, AccessWidth width,
+                                                                std::uint64_t data) noexcept {
+  Answer answer{};
   VgicCpuMask raised{};
-  MmioOutcome outcome = MmioOutcome::done;
   {
     const LockGuard guard{vm_.lock_};
-    if (vgic().contains(read.addr)) {
-      raised = vgic().sync(slot_.index, gic_);
-      vgic().mark_dirty(slot_.index);
-      value = vgic().mmio_read(slot_.index, read.addr, read.width).value;
+    if (vgic().contains(ipa)) {
+      if (vgic().has_news(slot_.index)) raised = vgic().sync(slot_.index, gic_);
+      if constexpr (kIsWrite) {
+        raised |= vgic().mmio_write(slot_.index, ipa, width, data);
+      } else {
+        answer.value = vgic().mmio_read(slot_.index, ipa, width).value;
+      }
     } else {
-      const MmioReply reply = vm_.bus_.read(read.addr, read.width, slot_.index);
-      outcome = reply.outcome;
-      value = reply.value;
+      const MmioReply reply =
+          kIsWrite ? vm_.bus_.write(ipa, width, slot_.index, data) : vm_.bus_.read(ipa, width, slot_.index);
+      answer = {reply.outcome, reply.value};
     }
     raised |= std::exchange(vm_.raised_, 0);
   }
-  vm_.kick(raised, slot_.index);
-  if (outcome != MmioOutcome::done) {
-    refuse_access({.ipa = read.addr, .width = read.width, .is_write = false, .data = 0, .outcome = outcome});
+  if ((raised & ~(VgicCpuMask{1} << slot_.index)) != 0) vm_.kick(raised, slot_.index);
+  return answer;
+}
+
+[[gnu::no_stack_protector]] MmioResponder::Reply VcpuLoop::read(std::uint64_t ipa, AccessWidth width) noexcept {
+  const Answer answer = access<false>(ipa, width, 0);
+  if (answer.outcome != MmioOutcome::done) return {};
+  ++slot_.exits[static_cast<unsigned>(ExitKind::MmioRead)];
+  go_on();
+  return {.done = true, .value = answer.value};
+}
+
+[[gnu::no_stack_protector]] bool VcpuLoop::write(std::uint64_t ipa, AccessWidth width, std::uint64_t data) noexcept {
+  const Answer answer = access<true>(ipa, width, data);
+  if (answer.outcome != MmioOutcome::done) return false;
+  ++slot_.exits[static_cast<unsigned>(ExitKind::MmioWrite)];
+  go_on();
+  return true;
+}
+
+// Before the guest runs again without the loop.
+[[gnu::always_inline]] inline void VcpuLoop::go_on() noexcept {
+  ++slot_.answered;
+  if (console::has_input(vm_.id())) vm_.pump_input();
+  if (vgic().needs_flush(slot_.index)) flush();
+}
+
+void VcpuLoop::read_mmio(const Exit::MmioRead& read) noexcept {
+  const Answer reply = access<false>(read.addr, read.width, 0);
+  if (reply.outcome != MmioOutcome::done) {
+    refuse_access({.ipa = read.addr, .width = read.width, .is_write = false, .data = 0, .outcome = reply.outcome});
     return;
   }
-  CHECK(vcpu().complete_mmio_read(value).has_value());
+  CHECK(vcpu().complete_mmio_read(reply.value).has_value());
   vm_.pump_input();
 }
 
 void VcpuLoop::write_mmio(const Exit::MmioWrite& write) noexcept {
-  VgicCpuMask raised{};
-  MmioOutcome outcome = MmioOutcome::done;
-  {
-    const LockGuard guard{vm_.lock_};
-    if (vgic().contains(write.addr)) {
-      raised = vgic().sync(slot_.index, gic_);
-      vgic().mark_dirty(slot_.index);
-      raised |= vgic().mmio_write(slot_.index, write.addr, write.width, write.data);
-    } else {
-      outcome = vm_.bus_.write(write.addr, write.width, slot_.index, write.data).outcome;
-    }
-    raised |= std::exchange(vm_.raised_, 0);
-  }
-  vm_.kick(raised, slot_.index);
-  if (outcome != MmioOutcome::done) {
-    refuse_access({.ipa = write.addr, .width = write.width, .is_write = true, .data = write.data, .outcome = outcome});
+  const Answer reply = access<true>(write.addr, write.width, write.data);
+  if (reply.outcome != MmioOutcome::done) {
+    refuse_access(
+        {.ipa = write.addr, .width = write.width, .is_write = true, .data = write.data, .outcome = reply.outcome});
     return;
   }
   CHECK(vcpu().complete_mmio_write().has_value());

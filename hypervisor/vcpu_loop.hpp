@@ -28,7 +28,7 @@ class RecordingGicHw : public el2::GicHw {
   VcpuSlot& slot_;
 };
 
-class VcpuLoop {
+class VcpuLoop final : public MmioResponder {
  public:
   explicit VcpuLoop(VcpuSlot& slot) noexcept : slot_{slot}, vm_{*slot.vm}, gic_{slot} {}
 
@@ -44,6 +44,16 @@ class VcpuLoop {
 
   // Each answers one exit. False: the vCPU leaves its loop.
   [[nodiscard]] bool act_on(const Exit& exit) noexcept;
+  struct Answer {
+    MmioOutcome outcome{};
+    std::uint64_t value{};
+  };
+  template <bool kIsWrite>
+  [[nodiscard]] Answer access(std::uint64_t ipa, AccessWidth width, std::uint64_t data) noexcept;
+  // MmioResponder: in the exit, without the loop.
+  [[nodiscard]] Reply read(std::uint64_t ipa, AccessWidth width) noexcept override;
+  [[nodiscard]] bool write(std::uint64_t ipa, AccessWidth width, std::uint64_t data) noexcept override;
+  void go_on() noexcept;
   void read_mmio(const Exit::MmioRead& read) noexcept;
   void write_mmio(const Exit::MmioWrite& write) noexcept;
   void refuse_access(const diag::trigger::MmioFailure& failure) noexcept;

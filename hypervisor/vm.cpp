@@ -69,6 +69,12 @@ Result<> Vm::build(unsigned id, const BundleVm& config, std::span<const unsigned
     }
   }
   vgic_->publish(published_);
+  has_uart_flags_ = published_.reserve(guest_machine::kUart.base + static_cast<unsigned>(pl011::Reg::FR),
+                                       AccessWidth::word, uart_flags_);
+  if (has_uart_flags_) {
+    uart_.publish_flags(&uart_flags_);
+    uart_flags_.show();
+  }
   for (unsigned i = 0; i < vcpu_count_; ++i) {
     DirectInterrupts& direct = vgic_->direct(i);
     if (const std::uint64_t aff0 = guest_machine::affinity_of(i) & 0xFF; aff0 < peers_.by_aff0.size()) {
@@ -236,6 +242,14 @@ void Vm::pump_input() noexcept {
       const std::optional<char> byte = console::read(id_);
       if (!byte) break;
       uart_.receive(static_cast<std::uint8_t>(*byte));
+    }
+    // While input waits, the UART has to see who looks for it.
+    if (has_uart_flags_) {
+      if (console::has_input(id_)) {
+        uart_flags_.hide();
+      } else {
+        uart_flags_.show();
+      }
     }
     raised = std::exchange(raised_, 0);
   }

@@ -44,6 +44,7 @@ struct VcpuSlot {
   bool physical_timer_line{};
   VcpuWatch watch;
   std::array<std::uint64_t, kExitKindCount> exits{};
+  std::uint64_t answered{};  // of these, without the loop: Aarch64VCpu::handled_exits() has them too
 };
 
 // What every VM shares of the machine.
@@ -139,6 +140,8 @@ class Vm final : public VirtualInterrupts {
   std::optional<Vgic> vgic_;
   PublishedRegisters published_;
   DirectPeers peers_;
+  PublishedRegisters::Cell uart_flags_;
+  bool has_uart_flags_{};
   MmioBus bus_;
   VmUartHost uart_host_;
   Pl011 uart_;

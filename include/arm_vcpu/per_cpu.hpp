@@ -30,6 +30,7 @@ class Aarch64PerCpu {
   [[nodiscard]] Result<> hardware_disable() noexcept;
 
   [[nodiscard]] bool is_enabled() const noexcept { return enabled_; }
+  [[nodiscard]] Vectors vectors() const noexcept { return vectors_; }  // as of hardware_enable()
   [[nodiscard]] unsigned index() const noexcept { return index_; }
   [[nodiscard]] const Capabilities& capabilities() const noexcept { return capabilities_; }
   // The recorder of exits on this CPU; null turns it off. Takes effect at the next bind().
@@ -43,6 +44,7 @@ class Aarch64PerCpu {
 
   unsigned index_{};
   bool enabled_{};
+  Vectors vectors_{};
   Capabilities capabilities_{};
   Aarch64VCpu* current_{};
   trace::Ring* trace_{};

@@ -30,6 +30,21 @@ class VirtualInterrupts {
   ~VirtualInterrupts() = default;
 };
 
+// Answers a guest's accesses to devices without run() returning. Called on the CPU that runs the vCPU, in the exit.
+class MmioResponder {
+ public:
+  struct Reply {
+    bool done{};            // false: run() returns the access as an exit
+    std::uint64_t value{};  // of a read; it is cut to the width
+  };
+  [[nodiscard]] virtual Reply read(std::uint64_t ipa, AccessWidth width) noexcept = 0;
+  // `data` is cut to the width. False: run() returns the access as an exit.
+  [[nodiscard]] virtual bool write(std::uint64_t ipa, AccessWidth width, std::uint64_t data) noexcept = 0;
+
+ protected:
+  ~MmioResponder() = default;
+};
+
 struct Aarch64VCpuCreateConfig {
   std::uint64_t mpidr_el1{};  // affinity fields only; RES1 bit 31 is added
   std::uint64_t dtb_addr{};   // IPA of the device tree, x0 at the first entry
@@ -123,6 +138,9 @@ class Aarch64VCpu final : VCpuContext {
   // Enters the guest; returns at the next exit that the vCPU does not handle itself. An access that was reported and
   // not completed is executed again. Errors: not_bound.
   [[nodiscard]] Result<AxVCpuExitReason> run() noexcept;
+  // The same without a copy: the reason is last_exit(), until the next enter().
+  [[nodiscard]] Result<> enter() noexcept;
+  [[nodiscard]] const AxVCpuExitReason& last_exit() const noexcept { return exit_; }
 
   // Answers. Each moves the PC past the instruction. Errors: no_access_pending.
   [[nodiscard]] Result<> complete_mmio_read(std::uint64_t value) noexcept;  // cut to the width, then extended
@@ -168,6 +186,8 @@ class Aarch64VCpu final : VCpuContext {
     direct = interrupts;
     peers = others;
   }
+  // Null: every access to a device is an exit.
+  void set_mmio_responder(MmioResponder* responder) noexcept { responder_ = responder; }
   // Answers a Hypercall exit with NOT_SUPPORTED; from now on the vector does, for this function at this place.
   // [smccc] "Unknown Function Identifier"
   void refuse_hypercall() noexcept;
@@ -200,6 +220,7 @@ class Aarch64VCpu final : VCpuContext {
 
   AxVCpuExitReason exit_;
   PendingAccess pending_;
+  MmioResponder* responder_{};
   Aarch64PerCpu* cpu_{};     // bound to
   Aarch64PerCpu* fp_cpu_{};  // whose FP registers are this vCPU's
   GuestSystemRegisters registers_;

@@ -11,25 +11,48 @@
 
 namespace arm_vcpu {
 
-// Device registers that a read does not change and that hold what is published: one table for a VM. A lookup is one
-// probe, whatever the number of devices.
+// Device registers that a read does not change: one table for a VM. A lookup is one probe, whatever the number of
+// devices. Places are given out before the first vCPU runs.
 class PublishedRegisters {
  public:
   static constexpr unsigned kSlots = 256;
+  static constexpr std::uint64_t kHidden = ~std::uint64_t{0};
 
+  // The vector loads both at once. A value that changes is stored as a whole; a reader gets the old or the new one.
   struct alignas(16) Slot {
-    std::uint64_t key{~std::uint64_t{0}};
+    std::uint64_t key{kHidden};
     std::uint64_t value{};
   };
 
+  // A register that changes, or that must be read the long way for a time.
+  class Cell {
+   public:
+    void set(std::uint64_t value) noexcept { __atomic_store_n(&slot_->value, value, __ATOMIC_RELAXED); }
+    void show() noexcept { __atomic_store_n(&slot_->key, key_, __ATOMIC_RELEASE); }
+    void hide() noexcept { __atomic_store_n(&slot_->key, kHidden, __ATOMIC_RELAXED); }
+
+   private:
+    friend class PublishedRegisters;
+    Slot* slot_{};
+    std::uint64_t key_{};
+  };
+
   // From now on a read of `width` at `ipa` gives `value`, cut to the width. False: the place is taken by another
-  // register, and reads of this one go the long way. Publish before the first vCPU runs.
+  // register, and reads of this one go the long way.
   bool publish(std::uint64_t ipa, AccessWidth width, std::uint64_t value) noexcept {
-    Slot& slot = slots_[index_of(ipa, width)];
-    const std::uint64_t key = key_of(ipa, width);
-    if (slot.key != ~std::uint64_t{0} && slot.key != key) return false;
-    slot.key = key;
-    slot.value = truncate(value, width);
+    Cell cell;
+    if (!reserve(ipa, width, cell)) return false;
+    cell.set(truncate(value, width));
+    cell.show();
+    return true;
+  }
+  // A hidden register. False: as above, and `cell` must not be used.
+  bool reserve(std::uint64_t ipa, AccessWidth width, Cell& cell) noexcept {
+    const unsigned index = index_of(ipa, width);
+    if ((taken_[index / 64] >> index % 64 & 1) != 0) return false;
+    taken_[index / 64] |= std::uint64_t{1} << index % 64;
+    cell.slot_ = &slots_[index];
+    cell.key_ = key_of(ipa, width);
     return true;
   }
 
@@ -50,6 +73,7 @@ class PublishedRegisters {
   }
 
   std::array<Slot, kSlots> slots_{};
+  std::array<std::uint64_t, kSlots / 64> taken_{};
 };
 
 // The private interrupts of a vCPU that the vector may deliver, kept by its interrupt controller. Only list register 0

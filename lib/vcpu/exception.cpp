@@ -6,6 +6,7 @@
 #include "vcpu/exit_path.hpp"
 #include "vcpu/hw.hpp"
 #include "vcpu/recorder.hpp"
+#include "vcpu/vector_hw.hpp"
 
 namespace arm_vcpu {
 namespace {
@@ -64,7 +65,67 @@ bool leave_with_access(Aarch64VCpu& vcpu, const AxVCpuExitReason& reason) noexce
   return refuse(vcpu);
 }
 
-[[gnu::noinline]] bool handle_data_abort(Aarch64VCpu& vcpu) noexcept {
+namespace {
+
+// A load or store with a valid syndrome that found no stage-2 translation: nothing is left to find out about it.
+constexpr std::uint64_t kPlainAccess =
+    Esr{}
+        .with<Esr::EC>(Ec::data_abort_lower)
+        .with<Esr::IL>(true)
+        .with<Esr::ISS>(DataAbortIss{}.with<DataAbortIss::ISV>(true).with<DataAbortIss::DFSC>(Fsc::translation_l0).raw)
+        .raw;
+constexpr std::uint64_t kPlainAccessVaries = DataAbortIss::SAS::kMask | DataAbortIss::SSE::kMask |
+                                             DataAbortIss::SRT::kMask | DataAbortIss::SF::kMask |
+                                             DataAbortIss::AR::kMask | DataAbortIss::WnR::kMask | 0b11;  // the level
+
+// At the start of a page the access may have begun on the page before; big-endian data have to be turned.
+bool is_plain_access(const ExitFrame& exit) noexcept {
+  constexpr std::uint64_t kBigEndian = SctlrEl1::EE::kMask | SctlrEl1::E0E::kMask;
+  return (exit.esr.raw & ~kPlainAccessVaries) == kPlainAccess && (exit.far & 0xFFF) != 0 &&
+         (hw::read_sctlr_el1() & kBigEndian) == 0;
+}
+
+bool respond(Aarch64VCpu& vcpu, MmioResponder& responder) noexcept {
+  const ExitFrame& exit = ExitPath::exit(vcpu);
+  const auto iss = DataAbortIss::from(exit.esr.raw);
+  const auto width = AccessWidth{iss.get<DataAbortIss::SAS>()};
+  const unsigned rt = iss.get<DataAbortIss::SRT>();
+  const std::uint64_t ipa = fault_ipa(exit.hpfar, exit.far, false);
+  if (iss.get<DataAbortIss::WnR>()) {
+    if (!responder.write(ipa, width, truncate(exit.frame.gpr(rt), width))) {
+      return false;
+    }
+  } else {
+    const MmioResponder::Reply reply = responder.read(ipa, width);
+    if (!reply.done) {
+      return false;
+    }
+    std::uint64_t value = truncate(reply.value, width);
+    if (iss.get<DataAbortIss::SSE>()) {
+      value = bits::sign_extend(value, bits_of(width));
+      value = iss.get<DataAbortIss::SF>() ? value : truncate(value, AccessWidth::word);
+    }
+    ExitPath::frame(vcpu).set_gpr(rt, value);
+  }
+  ExitPath::advance(vcpu);
+  return true;
+}
+
+bool handle_other_data_abort(Aarch64VCpu& vcpu) noexcept;
+
+}  // namespace
+
+[[gnu::noinline, gnu::no_stack_protector]] bool handle_data_abort(Aarch64VCpu& vcpu) noexcept {
+  MmioResponder* const responder = ExitPath::responder(vcpu);
+  if (responder != nullptr && is_plain_access(ExitPath::exit(vcpu)) && respond(vcpu, *responder)) {
+    return true;
+  }
+  return handle_other_data_abort(vcpu);
+}
+
+namespace {
+
+[[gnu::noinline]] bool handle_other_data_abort(Aarch64VCpu& vcpu) noexcept {
   const ExitFrame& exit = ExitPath::exit(vcpu);
   const DataAbortIss iss = DataAbortIss::from(exit.esr.get<Esr::ISS>());
   const Fsc fsc = iss.get<DataAbortIss::DFSC>();
@@ -95,6 +156,8 @@ bool leave_with_access(Aarch64VCpu& vcpu, const AxVCpuExitReason& reason) noexce
   }
   return leave_with_access(vcpu, decode_data_abort(exit, ipa));
 }
+
+}  // namespace
 
 [[gnu::noinline]] bool handle_instruction_abort(Aarch64VCpu& vcpu) noexcept {
   const ExitFrame& exit = ExitPath::exit(vcpu);

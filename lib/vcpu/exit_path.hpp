@@ -20,6 +20,7 @@ struct ExitPath {
   static std::uint64_t id_register(const Aarch64VCpu& vcpu, SysRegId id) noexcept {
     return vcpu.id_registers_[(id.crm() - 1) * 8 + id.op2()];
   }
+  static MmioResponder* responder(const Aarch64VCpu& vcpu) noexcept { return vcpu.responder_; }
   static void claim_fp(Aarch64VCpu& vcpu) noexcept { vcpu.claim_fp(); }
   static void advance(Aarch64VCpu& vcpu) noexcept { vcpu.frame.elr += 4; }
   static void count_handled(Aarch64VCpu& vcpu) noexcept { ++vcpu.handled; }

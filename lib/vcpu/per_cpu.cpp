@@ -21,6 +21,7 @@ Result<> Aarch64PerCpu::hardware_enable(Vectors vectors) noexcept {
   host_cptr_el2_ = host.cptr_el2;
   host_mdcr_el2_ = host.mdcr_el2;
   hw::take_el2(vectors);
+  vectors_ = vectors;
   enabled_ = true;
   return {};
 }

@@ -268,13 +268,20 @@ void Aarch64VCpu::release_fp(Aarch64PerCpu& cpu) noexcept {
 }
 
 Result<AxVCpuExitReason> Aarch64VCpu::run() noexcept {
+  if (const Result<> entered = enter(); !entered) {
+    return std::unexpected(entered.error());
+  }
+  return exit_;
+}
+
+Result<> Aarch64VCpu::enter() noexcept {
   if (cpu_ == nullptr) {
     return fail(Errc::not_bound);
   }
   pending_ = {};
   recorder::end_returned(*this);
   hw::arm_vcpu_enter_guest(this);
-  return exit_;
+  return {};
 }
 
 void Aarch64VCpu::refuse_hypercall() noexcept {

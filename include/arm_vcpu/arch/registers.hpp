@@ -87,6 +87,7 @@ struct SctlrEl1 : bits::Image<SctlrEl1> {
   using I = Flag<12>;
   using WXN = Flag<19>;
   using SPAN = Flag<23>;
+  using E0E = Flag<24>;
   using EE = Flag<25>;
   using DSSBS = Flag<44>;
 

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "arm_vcpu/vector_answers.hpp"
 #include "arm_vcpu/vm/mmio_bus.hpp"
 #include "arm_vcpu/vm/pl011_registers.hpp"
 
@@ -67,6 +68,13 @@ class Pl011 final : public MmioDevice {
   // A break condition (magic SysRq in Linux).
   void receive_break() noexcept;
 
+  // Where UARTFR is published for the vector. Show it only while no input waits: can_receive() goes by the reads of FR
+  // that come here.
+  void publish_flags(PublishedRegisters::Cell* cell) noexcept {
+    published_flags_ = cell;
+    update();
+  }
+
   // Back to the state after power-on; characters that wait are dropped, the interrupt goes low.
   void reset() noexcept;
 
@@ -103,6 +111,7 @@ class Pl011 final : public MmioDevice {
   };
 
   Pl011Host& host_;
+  PublishedRegisters::Cell* published_flags_{};
   State s_{};
   std::array<pl011::Dr, kFifoDepth> fifo_{};
   unsigned head_{};

@@ -77,7 +77,9 @@ class Vgic {
 
   // The memory-mapped registers. An access that the specification does not allow is RAZ/WI. `cpu` is the accessing
   // vCPU; fold its list registers with sync() first, or reads show them as they were.
-  [[nodiscard]] bool contains(std::uint64_t ipa) const noexcept;
+  [[nodiscard]] bool contains(std::uint64_t ipa) const noexcept {
+    return ipa - gicd_base_ < gic::kFrameBytes || ipa - gicr_base_ < cpu_count() * gic::kRedistributorBytes;
+  }
   [[nodiscard]] VgicRead mmio_read(unsigned cpu, std::uint64_t ipa, AccessWidth width) noexcept;
   [[nodiscard]] VgicCpuMask mmio_write(unsigned cpu, std::uint64_t ipa, AccessWidth width, std::uint64_t data) noexcept;
 
@@ -107,6 +109,12 @@ class Vgic {
   [[nodiscard]] bool needs_flush(unsigned cpu) const noexcept {
     const VgicCpu& c = cpus_[cpu];
     return c.dirty.load(std::memory_order_acquire) || c.direct.posted.load(std::memory_order_relaxed) != 0;
+  }
+  // False: sync() would find nothing.
+  [[nodiscard]] bool has_news(unsigned cpu) const noexcept {
+    const VgicCpu& c = cpus_[cpu];
+    return c.lrs_live || c.direct.delivered.load(std::memory_order_relaxed) != 0 ||
+           c.direct.posted.load(std::memory_order_relaxed) != 0 || !c.releases.empty();
   }
   void mark_dirty(unsigned cpu) noexcept { cpus_[cpu].dirty.store(true, std::memory_order_release); }
 

@@ -64,7 +64,7 @@ VgicCpuMask Vgic::sync(unsigned cpu, H& h) noexcept {
     kick |= fold(cpu);
     mark_dirty(cpu);
   }
-  release_physical(cpu, h);
+  if (!c.releases.empty()) release_physical(cpu, h);
   return kick;
 }
 

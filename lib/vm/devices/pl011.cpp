@@ -152,6 +152,9 @@ void Pl011::update() noexcept {
       s_.ris = s_.ris.with<Interrupts::RT>(true);
     }
   }
+  if (published_flags_ != nullptr) {
+    published_flags_->set(flags().raw);
+  }
   const bool level = (s_.ris.raw & s_.imsc.raw) != 0;
   if (level != irq_level_) {
     irq_level_ = level;

@@ -72,10 +72,12 @@ VgicCpuMask Vgic::write_block(const Block& block, std::uint32_t offset, AccessWi
   if (in_bit_banks(offset) && width == AccessWidth::word) {
     const unsigned first = offset % kBitBankBytes * 8;
     const std::uint32_t kind = offset - offset % kBitBankBytes;
-    for (unsigned n = 0; n < 32; ++n) {
+    // A zero means something to IGROUPR only.
+    const std::uint32_t concerned = kind == gic::GIC_IGROUPR ? ~0U : static_cast<std::uint32_t>(data);
+    for (std::uint32_t rest = concerned; rest != 0; rest &= rest - 1) {
+      const auto n = static_cast<unsigned>(__builtin_ctz(rest));
       const bool set = (data >> n & 1) != 0;
-      // A zero means something to IGROUPR only.
-      if (!block.shows(first + n) || (!set && kind != gic::GIC_IGROUPR)) continue;
+      if (!block.shows(first + n)) continue;
       VgicIrq& i = irq(block.cpu, first + n);
       switch (kind) {
         case gic::GIC_IGROUPR:

@@ -111,10 +111,6 @@ void Vgic::reset_irq(VgicIrq& irq, unsigned intid, std::uint8_t target) noexcept
   static_cast<void>(requeue(irq, intid));  // at most a release; no vCPU runs that could be kicked
 }
 
-bool Vgic::contains(std::uint64_t ipa) const noexcept {
-  return ipa - gicd_base_ < gic::kFrameBytes || ipa - gicr_base_ < cpu_count() * gic::kRedistributorBytes;
-}
-
 VgicRead Vgic::mmio_read(unsigned cpu, std::uint64_t ipa, AccessWidth width) noexcept {
   VgicRead read{};
   if (!contains(ipa) || !bits::aligned(ipa, bytes_of(width))) return read;
@@ -134,7 +130,8 @@ VgicRead Vgic::mmio_read(unsigned cpu, std::uint64_t ipa, AccessWidth width) noe
   return read;
 }
 
-VgicCpuMask Vgic::mmio_write(unsigned, std::uint64_t ipa, AccessWidth width, std::uint64_t data) noexcept {
+[[gnu::no_stack_protector]] VgicCpuMask Vgic::mmio_write(unsigned, std::uint64_t ipa, AccessWidth width,
+                                                         std::uint64_t data) noexcept {
   if (!contains(ipa) || !bits::aligned(ipa, bytes_of(width))) return 0;
   data = truncate(data, width);
   if (const std::uint64_t offset = ipa - gicd_base_; offset < gic::kFrameBytes) {

@@ -4,13 +4,13 @@
 #include <fmt/core.h>
 
 #include <charconv>
-#include <nlohmann/json.hpp>
 #include <string_view>
 #include <vector>
 
 #include "arm_vcpu/trace/backtrace.hpp"
 #include "command.hpp"
 #include "explain_input.hpp"
+#include "json.hpp"
 #include "symbols.hpp"
 
 namespace arm_vcpu::scope {
@@ -136,20 +136,20 @@ void run(const Options& options) {
 
 }  // namespace
 
-void register_backtrace(CLI::App& app) {
+void register_backtrace(const Command& root) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("backtrace", "The calls that led to a PC, from a dump or a panic report");
-  command->add_option("LOG", options->log, "console log with the hypervisor's panic report");
-  options->translation.add_to(*command);
-  command->add_option("--pc", options->pc, "PC, or ELR_ELx");
-  command->add_option("--x29", options->x29, "frame pointer");
-  command->add_option("--x30", options->x30, "link register, when the PC is in a function without a frame");
-  command->add_option("--symbols", options->symbols,
+  const Command command = root.subcommand("backtrace", "The calls that led to a PC, from a dump or a panic report");
+  command.option("LOG", options->log, "console log with the hypervisor's panic report");
+  options->translation.add_to(command);
+  command.option("--pc", options->pc, "PC, or ELR_ELx");
+  command.option("--x29", options->x29, "frame pointer");
+  command.option("--x30", options->x30, "link register, when the PC is in a function without a frame");
+  command.option("--symbols", options->symbols,
                       "ELF or System.map, FILE or FILE@OFFSET; more than once if wanted");
-  command->add_option("--hypervisor", options->hypervisor, "the hypervisor's ELF");
-  command->add_option("--frames", options->frames, "at most so many calls")->check(CLI::Range(1, 64));
-  command->add_flag("--json", options->json, "as JSON");
-  command->callback([options] { run(*options); });
+  command.option("--hypervisor", options->hypervisor, "the hypervisor's ELF");
+  command.option("--frames", options->frames, "at most so many calls").between(1, 64);
+  command.flag("--json", options->json, "as JSON");
+  command.on_parsed([options] { run(*options); });
 }
 
 }  // namespace arm_vcpu::scope

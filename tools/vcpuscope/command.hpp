@@ -2,13 +2,12 @@
 // What the subcommands share. Each registers itself with one function, named in subcommands.def.
 #pragma once
 
-#include <CLI/CLI.hpp>
-
+#include "command_line.hpp"
 #include "failure.hpp"
 
 namespace arm_vcpu::scope {
 
-#define VCPU_SUBCOMMAND(name) void register_##name(CLI::App& app);
+#define VCPU_SUBCOMMAND(name) void register_##name(const Command& root);
 #include "subcommands.def"
 #undef VCPU_SUBCOMMAND
 

@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <set>
 #include <string>
 #include <tuple>
@@ -14,6 +13,7 @@
 #include "arm_vcpu/vm/guest_layout.hpp"
 #include "command.hpp"
 #include "diagnose_log.hpp"
+#include "json.hpp"
 #include "selection.hpp"
 #include "text.hpp"
 
@@ -235,19 +235,19 @@ void run(const Options& options) {
     put_text(out, said, findings, file.get());
   }
   out.flush();
-  if (!said.empty() || !findings.findings().empty() || !findings.recorded().empty()) throw CLI::RuntimeError(kFound);
+  if (!said.empty() || !findings.findings().empty() || !findings.recorded().empty()) throw ExitStatus{kFound};
 }
 
 }  // namespace
 
-void register_diagnose(CLI::App& app) {
+void register_diagnose(const Command& root) {
   auto options = std::make_shared<Options>();
-  CLI::App* command =
-      app.add_subcommand("diagnose", "Names the failures in a trace, dump or log; exit status 3 when there is one");
-  command->add_option("FILE", options->file, "trace, dump or log")->required();
-  options->symbols.add_to(*command);
-  command->add_flag("--json", options->json, "as one JSON object");
-  command->callback([options] { run(*options); });
+  const Command command =
+      root.subcommand("diagnose", "Names the failures in a trace, dump or log; exit status 3 when there is one");
+  command.option("FILE", options->file, "trace, dump or log").required();
+  options->symbols.add_to(command);
+  command.flag("--json", options->json, "as one JSON object");
+  command.on_parsed([options] { run(*options); });
 }
 
 }  // namespace arm_vcpu::scope

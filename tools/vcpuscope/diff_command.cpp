@@ -7,10 +7,10 @@
 #include <cmath>
 #include <map>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <string>
 
 #include "command.hpp"
+#include "json.hpp"
 #include "statistics.hpp"
 #include "table.hpp"
 #include "text.hpp"
@@ -137,18 +137,18 @@ void run(const Options& options) {
 
 }  // namespace
 
-void register_diff(CLI::App& app) {
+void register_diff(const Command& root) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("diff", "What changed between two traces, the greatest change first");
-  command->add_option("A", options->files[0], "trace, dump or log")->required();
-  command->add_option("B", options->files[1], "the one to compare with it")->required();
-  options->symbols.add_to(*command);
-  options->selection.add_to(*command);
-  command->add_option("--by", options->by, "what a change is measured by (count)")
-      ->check(CLI::IsMember({"count", "time", "median"}));
-  command->add_option("--top", options->top, "lines to show (20)");
-  command->add_flag("--json", options->json, "all changes as one JSON object");
-  command->callback([options] { run(*options); });
+  const Command command = root.subcommand("diff", "What changed between two traces, the greatest change first");
+  command.option("A", options->files[0], "trace, dump or log").required();
+  command.option("B", options->files[1], "the one to compare with it").required();
+  options->symbols.add_to(command);
+  options->selection.add_to(command);
+  command.option("--by", options->by, "what a change is measured by (count)")
+      .one_of({"count", "time", "median"});
+  command.option("--top", options->top, "lines to show (20)");
+  command.flag("--json", options->json, "all changes as one JSON object");
+  command.on_parsed([options] { run(*options); });
 }
 
 }  // namespace arm_vcpu::scope

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <functional>
-#include <nlohmann/json.hpp>
 #include <vector>
 
 #include "arm_vcpu/text.hpp"
@@ -16,6 +15,7 @@
 #include "command.hpp"
 #include "explain_command.hpp"
 #include "explain_input.hpp"
+#include "json.hpp"
 
 namespace arm_vcpu::scope {
 
@@ -226,17 +226,17 @@ void run(const Options& options) {
 
 }  // namespace
 
-void register_explain(CLI::App& app) {
+void register_explain(const Command& root) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("explain", "What a register's value, a syndrome, a call or an address means");
-  command->add_option(
+  const Command command = root.subcommand("explain", "What a register's value, a syndrome, a call or an address means");
+  command.option(
       "WHAT", options->words,
       "esr VALUE | REGISTER VALUE | sysreg NAME|S3_0_C12_C11_5|0xISS | psci ID|NAME [X1 X2 X3] | AV0003");
-  command->add_flag("--all", options->all, "fields that are 0 too");
-  command->add_flag("--json", options->json, "as JSON");
-  add_explain_walk(*command);
-  command->callback([command, options] {
-    if (!command->get_subcommands().empty()) return;
+  command.flag("--all", options->all, "fields that are 0 too");
+  command.flag("--json", options->json, "as JSON");
+  add_explain_walk(command);
+  command.on_parsed([command, options] {
+    if (command.has_subcommand()) return;
     if (options->words.empty()) throw Failure("explain what? See vcpuscope explain --help");
     run(*options);
   });

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <functional>
 #include <string>
 
 #include "arm_vcpu/text.hpp"
+#include "command_line.hpp"
 
 namespace arm_vcpu::scope {
 
@@ -13,6 +13,6 @@ namespace arm_vcpu::scope {
 [[nodiscard]] std::string text_of(const std::function<void(TextBuffer&)>& append);
 
 // `explain walk`, a subcommand of `explain`.
-void add_explain_walk(CLI::App& explain);
+void add_explain_walk(const Command& explain);
 
 }  // namespace arm_vcpu::scope

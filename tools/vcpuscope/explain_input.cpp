@@ -60,17 +60,17 @@ std::optional<trace::Header> RamDump::find_header() const noexcept {
   return std::nullopt;
 }
 
-void TranslationOptions::add_to(CLI::App& command) {
-  command.add_option("--dump", dump, "raw dump of RAM (QEMU: pmemsave BASE SIZE FILE; gdb: dump memory)");
-  command.add_option("--base", base, "physical address of the dump's first byte");
-  command.add_option("--vm", vm, "take VTCR_EL2 and VTTBR_EL2 of this VM, a number or a name, from the dump");
-  command.add_option("--vtcr", vtcr, "VTCR_EL2");
-  command.add_option("--vttbr", vttbr, "VTTBR_EL2");
-  command.add_option("--tcr", tcr, "TCR_EL1");
-  command.add_option("--ttbr0", ttbr0, "TTBR0_EL1");
-  command.add_option("--ttbr1", ttbr1, "TTBR1_EL1");
-  command.add_option("--mair", mair, "MAIR_EL1");
-  command.add_option("--sctlr", sctlr, "SCTLR_EL1; by default its MMU is on if --tcr is given");
+void TranslationOptions::add_to(const Command& command) {
+  command.option("--dump", dump, "raw dump of RAM (QEMU: pmemsave BASE SIZE FILE; gdb: dump memory)");
+  command.option("--base", base, "physical address of the dump's first byte");
+  command.option("--vm", vm, "take VTCR_EL2 and VTTBR_EL2 of this VM, a number or a name, from the dump");
+  command.option("--vtcr", vtcr, "VTCR_EL2");
+  command.option("--vttbr", vttbr, "VTTBR_EL2");
+  command.option("--tcr", tcr, "TCR_EL1");
+  command.option("--ttbr0", ttbr0, "TTBR0_EL1");
+  command.option("--ttbr1", ttbr1, "TTBR1_EL1");
+  command.option("--mair", mair, "MAIR_EL1");
+  command.option("--sctlr", sctlr, "SCTLR_EL1; by default its MMU is on if --tcr is given");
 }
 
 namespace {

@@ -3,7 +3,6 @@
 // a guest's addresses are translated.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -11,6 +10,7 @@
 
 #include "arm_vcpu/trace/explain_walk.hpp"
 #include "arm_vcpu/trace/record.hpp"
+#include "command_line.hpp"
 #include "mapped_file.hpp"
 
 namespace arm_vcpu::scope {
@@ -44,7 +44,7 @@ struct TranslationOptions {
   std::string vtcr, vttbr;
   std::string tcr, ttbr0, ttbr1, mair, sctlr;
 
-  void add_to(CLI::App& command);
+  void add_to(const Command& command);
 };
 
 struct GuestMemory {

@@ -6,13 +6,13 @@
 
 #include <cstring>
 #include <fstream>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "arm_vcpu/vm/stage2.hpp"
 #include "command.hpp"
 #include "explain_input.hpp"
+#include "json.hpp"
 
 namespace arm_vcpu::scope {
 namespace {
@@ -28,12 +28,12 @@ class Explain : public testing::Test {
 
   // What the command prints. Throws what it throws.
   static std::string run(const std::string& line) {
-    CLI::App app{"", "vcpuscope"};
-    register_explain(app);
-    register_backtrace(app);
+    CommandLine command_line{"", ""};
+    register_explain(command_line.root());
+    register_backtrace(command_line.root());
     testing::internal::CaptureStdout();
     try {
-      app.parse(line);
+      command_line.parse(line);
     } catch (...) {
       testing::internal::GetCapturedStdout();
       throw;

@@ -2,12 +2,12 @@
 // `vcpuscope explain walk`: how an address of a guest is translated, level by level, from a dump of RAM.
 #include <fmt/core.h>
 
-#include <nlohmann/json.hpp>
 
 #include "arm_vcpu/trace/explain.hpp"
 #include "command.hpp"
 #include "explain_command.hpp"
 #include "explain_input.hpp"
+#include "json.hpp"
 
 namespace arm_vcpu::scope {
 namespace {
@@ -134,21 +134,21 @@ void run(const Options& options) {
 
 }  // namespace
 
-void add_explain_walk(CLI::App& explain) {
+void add_explain_walk(const Command& explain) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = explain.add_subcommand("walk", "How an address is translated, and why an access fails");
-  options->translation.add_to(*command);
-  command->add_option("--va", options->va, "virtual address: stage 1, then stage 2");
-  command->add_option("--ipa", options->ipa, "intermediate physical address: stage 2");
-  command->add_option("--access", options->access, "read, write or fetch")
-      ->check(CLI::IsMember({"read", "write", "fetch"}))
-      ->capture_default_str();
-  command->add_option("--el", options->el, "Exception level of the access")
-      ->check(CLI::Range(0, 1))
-      ->capture_default_str();
-  command->add_flag("--pan", options->pan, "PSTATE.PAN is 1");
-  command->add_flag("--json", options->json, "as JSON");
-  command->callback([options] { run(*options); });
+  const Command command = explain.subcommand("walk", "How an address is translated, and why an access fails");
+  options->translation.add_to(command);
+  command.option("--va", options->va, "virtual address: stage 1, then stage 2");
+  command.option("--ipa", options->ipa, "intermediate physical address: stage 2");
+  command.option("--access", options->access, "read, write or fetch")
+      .one_of({"read", "write", "fetch"})
+      .show_default();
+  command.option("--el", options->el, "Exception level of the access")
+      .between(0, 1)
+      .show_default();
+  command.flag("--pan", options->pan, "PSTATE.PAN is 1");
+  command.flag("--json", options->json, "as JSON");
+  command.on_parsed([options] { run(*options); });
 }
 
 }  // namespace arm_vcpu::scope

@@ -11,10 +11,10 @@
 #include <cmath>
 #include <cstring>
 #include <map>
-#include <nlohmann/json.hpp>
 
 #include "failure.hpp"
 #include "html_parts.hpp"
+#include "json.hpp"
 #include "mapped_file.hpp"
 #include "progress.hpp"
 #include "text.hpp"

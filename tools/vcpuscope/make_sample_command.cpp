@@ -39,17 +39,17 @@ void run(const Options& options) {
 
 }  // namespace
 
-void register_make_sample(CLI::App& app) {
+void register_make_sample(const Command& root) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("make-sample", "A made-up trace, the same for the same options");
-  command->group("");  // hidden
-  command->add_option("OUT", options->file)->required();
-  command->add_option("--records", options->records);
-  command->add_option("--cpus", options->cpus)->check(CLI::Range(1, 64));
-  command->add_option("--seed", options->seed);
-  command->add_option("--form", options->form)->check(CLI::IsMember({"stream", "memory", "console"}));
-  command->add_option("--capacity", options->capacity, "records of a ring, a power of two");
-  command->callback([options] { run(*options); });
+  const Command command = root.subcommand("make-sample", "A made-up trace, the same for the same options");
+  command.hide();  // hidden
+  command.option("OUT", options->file).required();
+  command.option("--records", options->records);
+  command.option("--cpus", options->cpus).between(1, 64);
+  command.option("--seed", options->seed);
+  command.option("--form", options->form).one_of({"stream", "memory", "console"});
+  command.option("--capacity", options->capacity, "records of a ring, a power of two");
+  command.on_parsed([options] { run(*options); });
 }
 
 }  // namespace arm_vcpu::scope

@@ -203,14 +203,14 @@ void run(const Options& options) {
 
 }  // namespace
 
-void register_perfetto(CLI::App& app) {
+void register_perfetto(const Command& root) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("perfetto", "A file for the Perfetto UI (ui.perfetto.dev)");
-  command->add_option("FILE", options->file, "trace, dump or log; - for stdin")->required();
-  command->add_option("-o,--output", options->out, "where to write it")->required();
-  options->symbols.add_to(*command);
-  options->selection.add_to(*command);
-  command->callback([options] { run(*options); });
+  const Command command = root.subcommand("perfetto", "A file for the Perfetto UI (ui.perfetto.dev)");
+  command.option("FILE", options->file, "trace, dump or log; - for stdin").required();
+  command.option("-o,--output", options->out, "where to write it").required();
+  options->symbols.add_to(command);
+  options->selection.add_to(command);
+  command.on_parsed([options] { run(*options); });
 }
 
 }  // namespace arm_vcpu::scope

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "selection.hpp"
 
-#include <CLI/CLI.hpp>
 #include <fmt/core.h>
 #include <strings.h>
 
@@ -53,16 +52,16 @@ int parse_vm(const std::string& text, const TraceFile& file) {
 
 }  // namespace
 
-void SelectionOptions::add_to(CLI::App& app) {
+void SelectionOptions::add_to(const Command& command) {
   constexpr auto kGroup = "Which records";
-  app.add_option("--vcpu", vcpus, "only this vCPU: VM.VCPU or VM, by name or number (again for more)")->group(kGroup);
-  app.add_option("--reason", reasons, "only this exit reason, exception class, event or call: MmioWrite, fp_access, "
-                                      "irq_injected, CPU_ON ... (again for more)")->group(kGroup);
-  app.add_option("--kind", kinds, "only this kind of record: exit_sync, irq_injected ... (again for more)")
-      ->group(kGroup);
-  app.add_option("--address", address, "only records with this PC, FAR or IPA: ADDRESS or LOW-HIGH")->group(kGroup);
-  app.add_option("--from", from, "from this time after the first record: 1.5, 10ms, 250us, 12ns")->group(kGroup);
-  app.add_option("--to", to, "up to this time")->group(kGroup);
+  command.option("--vcpu", vcpus, "only this vCPU: VM.VCPU or VM, by name or number (again for more)").group(kGroup);
+  command.option("--reason", reasons, "only this exit reason, exception class, event or call: MmioWrite, fp_access, "
+                                      "irq_injected, CPU_ON ... (again for more)").group(kGroup);
+  command.option("--kind", kinds, "only this kind of record: exit_sync, irq_injected ... (again for more)")
+      .group(kGroup);
+  command.option("--address", address, "only records with this PC, FAR or IPA: ADDRESS or LOW-HIGH").group(kGroup);
+  command.option("--from", from, "from this time after the first record: 1.5, 10ms, 250us, 12ns").group(kGroup);
+  command.option("--to", to, "up to this time").group(kGroup);
 }
 
 Selection::Selection(const SelectionOptions& options, const TraceFile& file) {
@@ -141,9 +140,9 @@ bool Selection::takes(const Record& record, Syndromes& syndromes) const {
   return true;
 }
 
-void SymbolOptions::add_to(CLI::App& app) {
-  app.add_option("--symbols", files, "the guest's symbols: an ELF file or a System.map; FILE@OFFSET where it was moved");
-  app.add_option("--hypervisor", hypervisor, "the hypervisor's ELF file");
+void SymbolOptions::add_to(const Command& command) {
+  command.option("--symbols", files, "the guest's symbols: an ELF file or a System.map; FILE@OFFSET where it was moved");
+  command.option("--hypervisor", hypervisor, "the hypervisor's ELF file");
 }
 
 Symbols SymbolOptions::load(const trace::Header& header) const {

@@ -8,13 +8,10 @@
 #include <string>
 #include <vector>
 
+#include "command_line.hpp"
 #include "symbols.hpp"
 #include "syndrome.hpp"
 #include "trace_file.hpp"
-
-namespace CLI {
-class App;
-}
 
 namespace arm_vcpu::scope {
 
@@ -26,7 +23,7 @@ struct SelectionOptions {
   std::string from{};
   std::string to{};
 
-  void add_to(CLI::App& app);
+  void add_to(const Command& command);
 };
 
 // SelectionOptions for one file. Throws Failure for a value that means nothing in it.
@@ -52,7 +49,7 @@ struct SymbolOptions {
   std::vector<std::string> files;
   std::string hypervisor;
 
-  void add_to(CLI::App& app);
+  void add_to(const Command& command);
   [[nodiscard]] Symbols load(const trace::Header& header) const;
 };
 

@@ -4,11 +4,11 @@
 #include <unistd.h>
 
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <string>
 
 #include "command.hpp"
 #include "html_page.hpp"
+#include "json.hpp"
 #include "statistics.hpp"
 #include "table.hpp"
 #include "text.hpp"
@@ -91,18 +91,18 @@ void run(const Options& options) {
 
 }  // namespace
 
-void register_stat(CLI::App& app) {
+void register_stat(const Command& root) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("stat", "Exits per reason, PC and register: counts, shares, durations");
-  command->add_option("FILE", options->file, "trace, dump or log; - for stdin")->required();
-  options->symbols.add_to(*command);
-  options->selection.add_to(*command);
-  command->add_option("--top", options->top, "lines of the tables of PCs and registers (20)");
-  command->add_flag("--json", options->json, "as one JSON object");
-  command->add_option("--html", options->html, "a page with charts, to this file; it needs nothing else, no network");
-  command->add_option("--chart-library", options->chart_library, "echarts.min.js to put into the page")
-      ->envname("VCPUSCOPE_CHART_LIBRARY");
-  command->callback([options] { run(*options); });
+  const Command command = root.subcommand("stat", "Exits per reason, PC and register: counts, shares, durations");
+  command.option("FILE", options->file, "trace, dump or log; - for stdin").required();
+  options->symbols.add_to(command);
+  options->selection.add_to(command);
+  command.option("--top", options->top, "lines of the tables of PCs and registers (20)");
+  command.flag("--json", options->json, "as one JSON object");
+  command.option("--html", options->html, "a page with charts, to this file; it needs nothing else, no network");
+  command.option("--chart-library", options->chart_library, "echarts.min.js to put into the page")
+      .environment("VCPUSCOPE_CHART_LIBRARY");
+  command.on_parsed([options] { run(*options); });
 }
 
 }  // namespace arm_vcpu::scope

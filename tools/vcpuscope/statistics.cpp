@@ -4,9 +4,9 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "arm_vcpu/arch/smccc.hpp"
+#include "json.hpp"
 #include "progress.hpp"
 
 namespace arm_vcpu::scope {

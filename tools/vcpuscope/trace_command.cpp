@@ -179,15 +179,15 @@ void run(const Options& options) {
 
 }  // namespace
 
-void register_trace(CLI::App& app) {
+void register_trace(const Command& root) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("trace", "Every record in words, CPUs merged by time");
-  command->add_option("FILE", options->file, "trace, dump or log; - for stdin")->required();
-  options->symbols.add_to(*command);
-  options->selection.add_to(*command);
-  command->add_option("--last", options->last, "only the last N of these records")->check(CLI::PositiveNumber);
-  command->add_flag("--json", options->json, "one JSON object on each line");
-  command->callback([options] { run(*options); });
+  const Command command = root.subcommand("trace", "Every record in words, CPUs merged by time");
+  command.option("FILE", options->file, "trace, dump or log; - for stdin").required();
+  options->symbols.add_to(command);
+  options->selection.add_to(command);
+  command.option("--last", options->last, "only the last N of these records").positive();
+  command.flag("--json", options->json, "one JSON object on each line");
+  command.on_parsed([options] { run(*options); });
 }
 
 }  // namespace arm_vcpu::scope

@@ -85,6 +85,10 @@ inline constexpr u64 kOff = 1;
 
 u64 psci_call(bool by_smc, u64 function, u64 a = 0, u64 b = 0, u64 c = 0) noexcept;
 
+// Blocks of memory that nobody has written: link.ld knows the numbers. So far apart that each is a fault of its own,
+// even where the hypervisor maps large pages on demand.
+inline constexpr unsigned kUntouchedBlocks = 12;
+inline constexpr u64 kBlock = 0x20'0000;
 [[nodiscard]] u64 untouched_memory() noexcept;
 
 // Hidden, so that no address of theirs is kept in the image.

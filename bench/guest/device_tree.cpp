@@ -63,7 +63,7 @@ void note(Machine& machine, const Node& node, const Node& parent) noexcept {
     machine.gicd = number(node.reg, parent.address_cells);
     machine.gicr = number(node.reg + parent.address_cells + parent.size_cells, parent.address_cells);
   } else if (node.reg != nullptr && is("arm,pl011")) {
-    if (machine.uart == 0) machine.uart = number(node.reg, parent.address_cells);
+    machine.uart = number(node.reg, parent.address_cells);
   } else if (is("arm,psci-1.0") || is("arm,psci-0.2")) {
     machine.psci_by_smc = node.by_smc;
   }

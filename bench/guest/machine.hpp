@@ -12,7 +12,9 @@ using u32 = std::uint32_t;
 struct Machine {
   u64 gicd{};
   u64 gicr{};
-  u64 uart{};  // 0: none
+  // The PL011. Without one in the tree, where `virt` has it: Xen keeps the machine's for itself, says so to nobody, and
+  // gives dom0 an emulated one in its place.
+  u64 uart{0x0900'0000};
   unsigned cpus{};
   u64 mpidr[2]{};  // of the first two CPUs
   bool psci_by_smc{};

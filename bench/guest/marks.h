@@ -12,6 +12,4 @@
 // A row that cannot run here, and why.
 #define BENCH_SKIP_ONE_CPU 0x70    // needs a second vCPU
 #define BENCH_SKIP_EXCEPTION 0x71  // the guest got an exception for it
-#define BENCH_SKIP_NO_DEVICE 0x72  // no such device in the device tree
-#define BENCH_SKIP_NO_ANSWER 0x73  // what should have come did not come
-#define BENCH_SKIP_OTHER_RUN 0x74  // belongs to another run
+#define BENCH_SKIP_NO_ANSWER 0x72  // what should have come did not come

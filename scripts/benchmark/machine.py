@@ -18,6 +18,7 @@ GUEST_ELF = paths.BUILD / "el2" / "guests" / "bench.elf"
 PLUGIN = paths.BUILD / "host" / "bench" / "bench-plugin.so"
 MODELS = {"cortex-a57": "cortex-a57", "max": "max,pauth-impdef=on"}
 SECONDS = 120
+SHARED_BOOTARGS = "one-cpu"  # tells the guest to run the rows of vCPUs that share a CPU
 MEMORY_MIB = 64
 
 
@@ -46,7 +47,14 @@ def plugin_words(out: Path, traced_row: str | None = None) -> list[str]:
     return ["-plugin", ",".join(words)]
 
 
-def _until_done(words: list[str], out: Path, seconds: float) -> rows.Run:
+def _no_heartbeat(_detail: str = "") -> None:
+    pass
+
+
+heartbeat = _no_heartbeat  # called while a machine runs
+
+
+def until_done(words: list[str], out: Path, seconds: float) -> rows.Run:
     """Runs QEMU until the guest has said that it is done, or has ended."""
     out.unlink(missing_ok=True)
     end = time.monotonic() + seconds
@@ -54,6 +62,7 @@ def _until_done(words: list[str], out: Path, seconds: float) -> rows.Run:
         while child.poll() is None and time.monotonic() < end:
             if out.exists() and out.read_text(encoding="utf-8").endswith("done\n"):
                 break
+            heartbeat()
             time.sleep(0.05)
         child.kill()
     return rows.parse(out.read_text(encoding="utf-8")) if out.exists() else rows.Run()
@@ -67,7 +76,7 @@ def run_floor(model: str, traced_row: str | None = None) -> rows.Run:
                  "-cpu", MODELS.get(model, model), "-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off", "-m", "512",
                  "-display", "none", "-serial", "none", "-kernel", str(FLOOR_IMAGE),
                  "-device", f"loader,file={GUEST_IMAGE},addr={FLOOR_GUEST:#x},force-raw=on", *plugin_words(out, traced_row)]
-        result = _until_done(words, out, SECONDS)
+        result = until_done(words, out, SECONDS)
     if not result.complete:
         raise ui.Failure(f"bench: the floor did not finish on {model}")
     return result
@@ -80,7 +89,7 @@ def run(model: str, recorder: str = "off", vcpus: int = 2, traced_row: str | Non
     with TemporaryDirectory(prefix="arm-vcpu-bench-") as name:
         folder = Path(name)
         dts, dtb, out = folder / "bench.dts", folder / "bench.dtb", folder / "out"
-        single = bundle.SingleVm(GUEST_IMAGE, None, None, "one-cpu" if shared else "", vcpus, MEMORY_MIB, "info", recorder)
+        single = bundle.SingleVm(GUEST_IMAGE, None, None, SHARED_BOOTARGS if shared else "", vcpus, MEMORY_MIB, "info", recorder)
         source = bundle.source(single)
         if shared:
             source = re.sub(r"affinity = <[^>]*>", f"affinity = <{' '.join('0' * vcpus)}>", source)
@@ -108,11 +117,7 @@ def run_all(model: str, recorder: str, image: Path = paths.HYPERVISOR_IMAGE) -> 
         shared = run(model, recorder, shared=True, image=image)
     except ui.Failure:
         shared = rows.Run(skipped={name: "two vCPUs on one CPU do not run" for name in rows.SHARED})
-    for name in rows.SHARED:
-        if name in shared.cost:
-            result.cost[name], result.samples[name] = shared.cost[name], shared.samples[name]
-        else:
-            result.skipped[name] = shared.skipped.get(name, "did not run")
+    result.add(shared, rows.SHARED)
     return result
 
 

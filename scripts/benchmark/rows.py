@@ -9,6 +9,7 @@ from xlib import paths, ui
 TABLE = paths.ROOT / "bench" / "guest" / "rows.def"
 MARKS = paths.ROOT / "bench" / "guest" / "marks.h"
 
+TWO_CPUS = ["cpu_on", "sgi_running", "sgi_wfi"]
 SHARED = ["vcpu_switch", "fp_after_switch"]  # need two vCPUs on one CPU
 
 
@@ -40,6 +41,15 @@ class Run:
     guest_base: int = 0
     steps: list[Step] = field(default_factory=list)
     complete: bool = False
+
+    def add(self, other: "Run", names: list[str]) -> None:
+        """Takes these rows from another run."""
+        for name in names:
+            if name in other.cost:
+                self.cost[name], self.samples[name] = other.cost[name], other.samples[name]
+                self.skipped.pop(name, None)
+            else:
+                self.skipped[name] = other.skipped.get(name, "did not run")
 
 
 def parse(text: str) -> Run:

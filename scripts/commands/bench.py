@@ -4,7 +4,7 @@ instruction is a nanosecond of the machine's time, so the figures do not depend 
 import argparse
 from pathlib import Path
 
-from benchmark import gate, machine, profile, rows
+from benchmark import gate, machine, peers, profile, rows
 from xlib import cmake, paths, ui
 
 
@@ -77,6 +77,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--summary", action="store_true", help="with --profile: the functions and totals only")
     parser.add_argument("--recorder", choices=["on", "off"], default="on", help="with --profile (default on)")
     parser.add_argument("--untraced", action="store_true", help="also a build with the recorder compiled out")
+    parser.add_argument("--peers", action="store_true", help="the same guest on Xen and on KVM too, side by side (some minutes)")
     parser.add_argument("--json", metavar="FILE", help="write the figures there too")
     parser.add_argument("--compare", metavar="OLD.json", help="show the figures of an earlier --json beside")
     parser.add_argument("--check", action="store_true", help="fail if a row is above bench/baseline.json")
@@ -89,6 +90,9 @@ def main(argv: list[str]) -> int:
     machine.ready()
     results = measure(models, options.untraced)
     print(table(results, old))
+    if options.peers:
+        results["peers"] = peers.measure(models)
+        print(peers.table(results))
     if options.json:
         gate.write(Path(options.json), results)
     if options.update_baseline:

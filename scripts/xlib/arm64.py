@@ -86,6 +86,14 @@ class Apt:
         return next(into.glob(f"{package}_*.deb"))
 
 
+    def fetch_with_dependencies(self, package: str) -> list[Path]:
+        """All that the package needs, from nothing: this apt thinks that no package is installed."""
+        with ui.Step(f"downloading {package} (arm64) and what it needs") as step:
+            step.run(["apt-get", *self._options, "-q", "install", "--download-only", "--yes", "--no-install-recommends", package],
+                     log="apt-arm64-download")
+        return sorted((self._home / "cache" / "archives").glob("*.deb"))
+
+
 @contextmanager
 def _unpacked(package: str, apt: Apt, members: list[str]):
     """The wanted members of a package, unpacked in a directory that lives as long as the `with`."""

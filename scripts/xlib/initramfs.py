@@ -4,7 +4,7 @@ kernel's "initramfs buffer format"). The same input gives the same bytes: sorted
 import gzip
 import hashlib
 import stat
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from . import paths, ui
 
@@ -25,13 +25,15 @@ def _padded(data: bytes) -> bytes:
 
 
 def archive(busybox: bytes, files: dict[str, bytes]) -> bytes:
-    """`files`: name in the archive -> content, all executable."""
+    """`files`: name in the archive -> content, all executable. Their folders come along."""
     entries = {name: (stat.S_IFDIR | 0o755, b"", (0, 0)) for name in DIRECTORIES}
     entries["dev/console"] = (stat.S_IFCHR | 0o600, b"", CONSOLE)
     entries["bin/busybox"] = (stat.S_IFREG | 0o755, busybox, (0, 0))
     entries["bin/sh"] = (stat.S_IFLNK | 0o777, b"busybox", (0, 0))
     entries["init"] = (stat.S_IFLNK | 0o777, b"bin/busybox", (0, 0))
     for name, data in files.items():
+        for folder in list(PurePosixPath(name).parents)[:-1]:
+            entries.setdefault(str(folder), (stat.S_IFDIR | 0o755, b"", (0, 0)))
         entries[name] = (stat.S_IFREG | 0o755, data, (0, 0))
     parts = [_entry(name, mode, data, inode, device)
              for inode, (name, (mode, data, device)) in enumerate(sorted(entries.items()), start=1)]

@@ -13,5 +13,7 @@ GUEST_KERNEL = CACHE / "guest" / "Image"
 GUEST_INITRAMFS = CACHE / "guest" / "initramfs.cpio.gz"
 GUEST_BUSYBOX = CACHE / "guest" / "busybox"
 
+PEERS = CACHE / "peers"  # other hypervisors, for ./x bench --peers
+
 HYPERVISOR_ELF = BUILD / "el2" / "hypervisor" / "arm-vcpu.elf"
 HYPERVISOR_IMAGE = BUILD / "el2" / "hypervisor" / "arm-vcpu.img"

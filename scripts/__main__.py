@@ -15,6 +15,7 @@ COMMANDS = {
     "gdb": "boot it halted with gdb attached: vcpu, exits, walk, s2, why, gbt (./x gdb --help)",
     "test": "build and run all tests; arguments go to ctest (./x test -R system.linux)",
     "fault": "bring a failure about and show its diagnosis (./x fault list)",
+    "torture": "a guest that does everything to the hypervisor, and a witness beside it (./x torture --help)",
     "scope": "vcpuscope: read traces, statistics, explain, diagnose, backtrace (./x scope --help)",
     "bench": "count the instructions of every kind of exit (./x bench --help)",
     "build": "build the hypervisor (EL2) and the host tests and tools",
@@ -27,7 +28,7 @@ COMMANDS = {
 
 def usage() -> str:
     lines = ["usage: ./x COMMAND [ARGUMENT ...]", ""]
-    lines += [f"  {name:<7}{text}" for name, text in COMMANDS.items()]
+    lines += [f"  {name:<9}{text}" for name, text in COMMANDS.items()]
     lines += ["", "What is missing (Debian packages, the guest's kernel) is installed or downloaded on first use."]
     return "\n".join(lines)
 

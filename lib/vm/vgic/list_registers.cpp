@@ -119,12 +119,14 @@ Vgic::LrPlan Vgic::plan(unsigned cpu, IchVmcr vmcr) noexcept {
   const bool masked_outside[2] = {placed.masked[0] < all.masked[0], placed.masked[1] < all.masked[1]};
   const bool pending_outside = placed.pending < all.pending;
   const bool any_pending_outside = pending_outside || masked_outside[0] || masked_outside[1];
+  // Group 0's end is asked for only while Group 1 is on: when it is off, the end of Group 0 makes nothing deliverable
+  // that was not, and the next beginning of either is asked for. QEMU 7.2 needs it so: its VGrp0D looks at VENG1.
   next.hcr = idle_hcr()
                  .with<IchHcr::NPIE>(pending_outside)
                  .with<IchHcr::LRENPIE>(active_outside)
                  .with<IchHcr::VGrp0EIE>(masked_outside[0])
                  .with<IchHcr::VGrp1EIE>(masked_outside[1])
-                 .with<IchHcr::VGrp0DIE>(any_pending_outside && lets_through[0])
+                 .with<IchHcr::VGrp0DIE>(any_pending_outside && lets_through[0] && lets_through[1])
                  .with<IchHcr::VGrp1DIE>(any_pending_outside && lets_through[1]);
   if (active_outside && vtr_.get<gic::IchVtr::TDS>()) next.hcr = next.hcr.with<IchHcr::TDIR>(true);
   return next;

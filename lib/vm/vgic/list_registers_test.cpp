@@ -113,6 +113,30 @@ TEST_P(VgicOverflow, AMaskedGroupDoesNotStarveTheOther) {
   EXPECT_EQ(m.acknowledge(0), 40U);
 }
 
+// A maintenance interrupt is asked for only when it can tell something; on QEMU 7.2 one for the end of Group 0 never
+// ceases while Group 1 is off.
+TEST_P(VgicOverflow, TheEndOfAGroupIsAskedForWhereItMatters) {
+  Machine m{{.list_registers = GetParam()}};
+  for (unsigned n = 0; n < 20; ++n) {
+    m.prepare(0, 64 + n, true, 0x10);
+    m.set_group(0, 64 + n, false);
+    m.pulse(0, 64 + n);
+  }
+  m.prepare(0, 40, true, 0xE0);
+  m.pulse(0, 40);
+  m.settle();
+  EXPECT_TRUE(m.at(0).hcr.get<IchHcr::VGrp0DIE>());
+  m.at(0).vmcr = m.at(0).vmcr.with<IchVmcr::VENG1>(false);
+  m.settle();
+  EXPECT_FALSE(m.at(0).hcr.get<IchHcr::VGrp0DIE>());
+  // Both are off, and nobody was told of the first; the other comes when it is on.
+  m.at(0).vmcr = m.at(0).vmcr.with<IchVmcr::VENG0>(false);
+  m.settle();
+  m.at(0).vmcr = m.at(0).vmcr.with<IchVmcr::VENG1>(true);
+  m.settle();
+  EXPECT_EQ(m.acknowledge(0), 40U);
+}
+
 TEST_P(VgicOverflow, StormOfOneLevel) {
   Machine m{{.list_registers = GetParam()}};
   for (unsigned n = 0; n < 8; ++n) {

@@ -161,7 +161,9 @@ bool VcpuWatch::is_hopeless() const noexcept {
 void VmDoctor::forget() noexcept {
   seen_count_ = 0;
   call_count_ = 0;
-  cut_off_ = false;
+  cut_off_.store(false, std::memory_order_relaxed);
+  examinations_.store(0, std::memory_order_relaxed);
+  for (auto& key : examined_) key.store(0, std::memory_order_relaxed);
 }
 
 void VmDoctor::learn_configuration() noexcept {
@@ -217,8 +219,9 @@ bool VmDoctor::is_new(const diag::Diagnosis& found) noexcept {
     if (seen_[i].code == found.code() && seen_[i].pc == pc) return false;
   }
   if (seen_count_ == kMaxReports) {
-    if (!cut_off_) log(Level::warn, "vm{}: {} diagnoses are enough; no more are printed", vm_.id(), kMaxReports);
-    cut_off_ = true;
+    if (!cut_off_.exchange(true, std::memory_order_relaxed)) {
+      log(Level::warn, "vm{}: {} diagnoses are enough; no more are printed", vm_.id(), kMaxReports);
+    }
     return false;
   }
   seen_[seen_count_++] = {found.code(), pc};
@@ -260,7 +263,32 @@ bool VmDoctor::sleeps_for_good(const VcpuSlot& slot) noexcept {
   return true;
 }
 
+// What a guest is refused, it can be refused a million times a second, and an examination takes a millisecond under a
+// lock that all VMs share: one for each place and syndrome, and not for ever. `is_live`: of the exit at hand.
+bool VmDoctor::is_worth_it(const VcpuSlot& slot, const diag::Trigger& why, bool is_live) noexcept {
+  std::uint64_t detail = 0;
+  if (const auto* access = std::get_if<diag::trigger::MmioFailure>(&why)) {
+    detail = static_cast<std::uint64_t>(access->outcome);
+  } else if (const auto* call = std::get_if<diag::trigger::Call>(&why)) {
+    detail = call->x[0];
+  } else if (!std::holds_alternative<diag::trigger::StageTwoFault>(why) &&
+             !std::holds_alternative<diag::trigger::UndefinedInjected>(why)) {
+    return true;
+  }
+  if (cut_off_.load(std::memory_order_relaxed)) return false;
+  if (is_live) {
+    constexpr std::uint64_t kMix = 0x9E37'79B9'7F4A'7C15;  // 2^64 over the golden ratio: Knuth's multiplicative hash
+    const ExitFrame& exit = slot.vcpu->exit_frame();
+    std::uint64_t key = why.index() + 1;
+    for (const std::uint64_t part : {exit.frame.elr, exit.esr.raw, detail}) key = (key ^ part) * kMix;
+    auto& place = examined_[key >> 58];
+    if (place.exchange(key, std::memory_order_relaxed) == key) return false;
+  }
+  return examinations_.fetch_add(1, std::memory_order_relaxed) < kMaxExaminations;
+}
+
 std::optional<diag::Code> VmDoctor::examine(VcpuSlot* slot, const diag::Trigger& why, const Past& past) noexcept {
+  if (slot != nullptr && !is_worth_it(*slot, why, past.frame == nullptr)) return std::nullopt;
   const LockGuard guard{g_report_lock};
   const GuestView view{*vm_.memory_, configuration_.ram};
   VcpuSlot& subject = slot != nullptr ? *slot : vm_.slots_[0];

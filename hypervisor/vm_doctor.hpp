@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -71,8 +72,8 @@ class VmDoctor {
   // Whether nothing can ever wake the VM, whose vCPU `slot` waits: the others are off, and no interrupt is enabled.
   [[nodiscard]] bool sleeps_for_good(const VcpuSlot& slot) noexcept;
 
-  // Whether a refused call of `function` at `pc` is worth examine(): once each, and not for ever. A guest that calls in a
-  // loop must not make EL2 work for it. Under the VM's lock.
+  // Whether a refused call of `function` at `pc` is worth examine(): once each, and not for ever. A guest that calls in
+  // a loop must not make EL2 work for it. Under the VM's lock.
   [[nodiscard]] bool is_first_call(std::uint64_t pc, std::uint64_t function) noexcept;
 
   // New life, new reports.
@@ -84,11 +85,13 @@ class VmDoctor {
     std::uint64_t pc{};
   };
   [[nodiscard]] bool is_new(const diag::Diagnosis& found) noexcept;
+  [[nodiscard]] bool is_worth_it(const VcpuSlot& slot, const diag::Trigger& why, bool is_live) noexcept;
   [[nodiscard]] std::span<const diag::InterruptView> view_interrupts(unsigned vcpu) noexcept;
   void spoil_configuration() noexcept;  // simulate.cpp, as spoil_vm()
   void spoil_vm() noexcept;
 
   static constexpr std::size_t kMaxReports = 12;
+  static constexpr std::uint32_t kMaxExaminations = 256;  // of refusals, in one life of the VM
 
   Vm& vm_;
   std::array<diag::RamRange, 3> ram_{};
@@ -103,7 +106,10 @@ class VmDoctor {
   diag::VmConfiguration configuration_{};
   std::array<Seen, kMaxReports> seen_{};
   std::size_t seen_count_{};
-  bool cut_off_{};
+  // Of these nothing depends on another, and a race between two vCPUs costs one examination.
+  std::atomic<bool> cut_off_{};
+  std::atomic<std::uint32_t> examinations_{};
+  std::array<std::atomic<std::uint64_t>, 64> examined_{};  // what and where, hashed
 
   struct SeenCall {
     std::uint64_t pc{};

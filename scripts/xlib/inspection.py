@@ -2,6 +2,7 @@
 """The hypervisor's own state, looked at from outside while QEMU runs or after it was switched off: what must not have
 changed, and whether the exit recorder's rings are what their format says."""
 import json
+import re
 import socket
 import struct
 import subprocess
@@ -19,7 +20,6 @@ RING_MAGIC = b"AVRB"
 HEADER = struct.Struct("<8sIIIIQQQQQQ")
 RING = struct.Struct("<4sIQQQQ")
 RECORD = struct.Struct("<QQQQQQIIIBBBB")
-HIGHEST_OUTCOME = 4
 
 
 class Monitor:
@@ -72,6 +72,13 @@ class Monitor:
             self._socket.close()
 
 
+def outcomes() -> int:
+    """How many enumerators Outcome has."""
+    text = (paths.ROOT / "include/arm_vcpu/trace/record.hpp").read_text(encoding="utf-8")
+    body = re.search(r"enum class Outcome : std::uint8_t \{(.*?)\};", text, re.DOTALL).group(1)
+    return len(re.findall(r"^\s*\w+", re.sub(r"//.*", "", body), re.MULTILINE))
+
+
 def constant_bytes(elf: Path = paths.HYPERVISOR_ELF) -> int:
     """Of the hypervisor's image, from its start: text, constants, and what only relocation writes."""
     names = subprocess.run(["aarch64-linux-gnu-nm", str(elf)], capture_output=True, text=True, check=True).stdout
@@ -100,7 +107,7 @@ def _ring_problem(memory: bytes, at: int, cpu: int, vms: int) -> str:
         return f"ring {cpu} has no header"
     if streamed > written:
         return f"ring {cpu}: {streamed} of {written} records are said to be in a file"
-    time_before = 0
+    time_before, known_outcomes = 0, outcomes()
     for n in range(max(0, written - capacity), written):
         record = RECORD.unpack_from(memory, at + 64 + n % capacity * RECORD_BYTES)
         ticks, sequence, vm, outcome = record[0], record[8], record[9], record[12]
@@ -108,7 +115,7 @@ def _ring_problem(memory: bytes, at: int, cpu: int, vms: int) -> str:
             return f"ring {cpu}: record {n} has the number {sequence}"
         if ticks < time_before:
             return f"ring {cpu}: record {n} is {time_before - ticks} ticks older than the one before it"
-        if vm >= max(vms, 1) or outcome > HIGHEST_OUTCOME:
+        if vm >= max(vms, 1) or outcome >= known_outcomes:
             return f"ring {cpu}: record {n} is of VM {vm} and has the outcome {outcome}"
         time_before = ticks
     return ""

@@ -72,10 +72,16 @@ class Recorder(unittest.TestCase):
         self.assertIn("record 17 is 1013 ticks older", self.problem(data))
 
     def test_foreign_vm_and_unknown_outcome(self):
-        for wrong in ({"vm": 2}, {"outcome": 5}):
+        for wrong in ({"vm": 2}, {"outcome": inspection.outcomes()}):
             data = memory()
             record(data, 18, **wrong)
             self.assertIn("record 18 is of VM", self.problem(data))
+
+
+class Table(unittest.TestCase):
+    def test_outcomes(self):
+        self.assertGreaterEqual(inspection.outcomes(), 5)
+        self.assertLess(inspection.outcomes(), 20)
 
 
 class Image(unittest.TestCase):

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from xlib import arm64, bundle, console, fdt, paths, qemu, run_options, setup, ui
 
+REFUSED_BUNDLE = "failed: the bundle is refused: "
+
 
 def main(argv: list[str]) -> int:
     options = run_options.parse(argv)
@@ -131,11 +133,18 @@ def _verdict(options: argparse.Namespace, relay: console.Relay, status: int | No
     if relay.verdict == "ok":
         return 0
     _symbols_of_crash(relay)
+    if relay.verdict is not None and relay.verdict.startswith(REFUSED_BUNDLE):
+        # Bad input, whoever finds it.
+        raise ui.Failure(f"run: {relay.verdict.removeprefix('failed: ')} (docs/bundle.md has the format)", 2)
     if relay.verdict is not None:
         raise ui.Failure(relay.verdict, 1)
-    last = relay.error_tail.decode(errors="replace").strip().splitlines()[-1:]
-    said = f": {last[0]}" if last else ""
+    said = "; ".join(relay.error_tail.decode(errors="replace").strip().splitlines())
+    said = f": {said}" if said else ""
     # QEMU gives up on its own command line before it runs anything.
-    if status == 1 and not relay.anything_seen and (options.qemu_arg or options.cpu != run_options.DEFAULT_CPU):
-        raise ui.Failure(f"run: QEMU refuses its options (--cpu, --qemu-arg){said}", 2)
+    if status == 1 and not relay.anything_seen:
+        if "cannot set up guest memory" in said:
+            raise ui.Failure("run: this host has not the memory of the machine, which is the guests' and 256 MiB: make "
+                             f"--memory or memory-mib smaller{said}", 2)
+        if options.qemu_arg or options.cpu != run_options.DEFAULT_CPU:
+            raise ui.Failure(f"run: QEMU refuses its options (--cpu, --qemu-arg){said}", 2)
     raise ui.Failure(f"QEMU ended with status {status} and the hypervisor gave no verdict{said}", 1)

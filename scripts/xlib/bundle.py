@@ -13,6 +13,7 @@ VM_COMPATIBLE = "arm-vcpu,vm"
 LOG_LEVELS = ["error", "warn", "info", "debug", "trace"]
 IMAGE_REFERENCES = ["kernel", "firmware", "ramdisk"]
 MIB = 1 << 20
+LIMITS = {"cpus": (1, 8), "memory-mib": (2, 255 << 10)}  # as the hypervisor has them
 BAD_INPUT = 2
 
 
@@ -107,6 +108,9 @@ def load(dtb: bytes, file: Path | str) -> fdt.Node:
         for key in ("cpus", "memory-mib"):
             if len(vm.cells(key) or []) != 1:
                 refuse(f"/vms/{name} needs {key} = <N>;")
+        for key, (least, most) in LIMITS.items():
+            if not least <= vm.cells(key)[0] <= most:
+                refuse(f"/vms/{name}/{key} is {vm.cells(key)[0]}: give {least} to {most}")
         wanted = vm.cells("affinity")
         if wanted is not None and (len(wanted) != vm.cells("cpus")[0] or len(set(wanted)) != len(wanted)):
             refuse(f"/vms/{name}/affinity must name one CPU per vCPU, each once")

@@ -130,7 +130,9 @@ class Relay:
         if not data:
             del self._open[self._from]
             return
-        self.anything_seen = True
+        if not self.anything_seen:
+            self.anything_seen = True
+            self._show_errors(self.error_tail)
         write_all(sys.stdout.fileno(), data)
         *lines, rest = (self._line + data).split(b"\n")
         for line in lines:
@@ -156,6 +158,11 @@ class Relay:
         if not data:
             del self._open[self._errors]
         self.error_tail = (self.error_tail + data)[-LINE_LIMIT:]
+        # What QEMU says before it runs anything is why it does not: the line of the exit status has it.
+        if self.anything_seen:
+            self._show_errors(data)
+
+    def _show_errors(self, data: bytes) -> None:
         # A raw terminal does not go back to the left margin by itself.
         write_all(sys.stderr.fileno(), data.replace(b"\n", b"\r\n") if self._typed else data)
 

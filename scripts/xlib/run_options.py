@@ -109,6 +109,12 @@ def _refuse_wrong_format(option: str, path: Path, head: bytes) -> None:
         _refuse(f"{option} {path}: a U-Boot uImage: pass the Image it was made from (dumpimage unpacks it)")
     if head.startswith(b"MZ") and head[4:8] == b"zimg":
         _refuse(f"{option} {path}: a compressed EFI kernel (vmlinuz.efi): pass arch/arm64/boot/Image")
+    if head[0x24:0x28] == b"\x18\x28\x6f\x01":
+        _refuse(f"{option} {path}: a zImage for 32-bit Arm: pass an arm64 Image (arch/arm64/boot/Image)")
+    if head[0x202:0x206] == b"HdrS":
+        _refuse(f"{option} {path}: a bzImage for x86: pass an arm64 Image (arch/arm64/boot/Image)")
+    if len(head) < 4:
+        _refuse(f"{option} {path}: {len(head)} bytes are no A64 instruction: is the file cut off?")
     if head.startswith(b"MZ") and head[56:60] != b"ARM\x64":
         _refuse(f"{option} {path}: an EFI program that is no arm64 Image")
 
@@ -177,7 +183,7 @@ def _check_files(options: argparse.Namespace) -> None:
             path = _readable(f"--{name}", value)
             setattr(options, name, path)
             with open(path, "rb") as file:
-                _refuse_wrong_format(f"--{name}", path, file.read(64))
+                _refuse_wrong_format(f"--{name}", path, file.read(0x206))
     if options.firmware and options.firmware.stat().st_size > MAX_FIRMWARE_BYTES:
         _refuse(f"--firmware {options.firmware}: larger than the flash ({MAX_FIRMWARE_BYTES >> 20} MiB)")
     if options.initrd is not None and not options.default_initrd:

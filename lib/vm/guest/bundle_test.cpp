@@ -308,7 +308,7 @@ TEST(BundleBlob, MayBeFollowedByPadding) {
 }
 
 // No damage may lead outside the blob (the sanitizers watch) or be taken for a good bundle without cause.
-TEST(BundleBlob, SurvivesEveryDamagedByte) {
+TEST(BundleBlob, SurvivesEveryDamagedBit) {
   Source source = good();
   ASSERT_EQ(fdt_pack(source.blob().data()), 0);
   const std::size_t size = fdt_totalsize(source.blob().data());
@@ -316,9 +316,11 @@ TEST(BundleBlob, SurvivesEveryDamagedByte) {
   const auto bytes = std::as_writable_bytes(std::span{copy}).first(size);
   unsigned refused = 0;
   for (std::size_t at = 0; at < size; ++at) {
-    for (const unsigned value : {0x00U, 0x01U, 0x7FU, 0x80U, 0xFFU}) {
+    // Each bit by itself, then bytes that are limits of lengths and offsets.
+    for (unsigned damage = 0; damage < 8 + 5; ++damage) {
+      constexpr unsigned kLimits[] = {0x00, 0x01, 0x7F, 0x80, 0xFF};
       std::memcpy(copy.data(), source.blob().data(), size);
-      bytes[at] = std::byte(value);
+      bytes[at] = damage < 8 ? bytes[at] ^ std::byte(1U << damage) : std::byte(kLimits[damage - 8]);
       const auto bundle = Bundle::parse(bytes);
       if (!bundle) {
         ++refused;

@@ -143,6 +143,20 @@ BoardResult<void> read_timer(const void* tree, TimerInfo& timer) noexcept {
   return {};
 }
 
+// [dtbinding] "ARM Performance Monitor Units". A board whose CPUs differ has a node for each kind, with one PPI for all.
+std::uint32_t read_pmu(const void* tree) noexcept {
+  for (const char* compatible : {"arm,armv8-pmuv3", "arm,cortex-a35-pmu", "arm,cortex-a53-pmu", "arm,cortex-a55-pmu",
+                                 "arm,cortex-a57-pmu", "arm,cortex-a65-pmu", "arm,cortex-a72-pmu", "arm,cortex-a73-pmu",
+                                 "arm,cortex-a75-pmu", "arm,cortex-a76-pmu", "arm,cortex-a77-pmu", "arm,cortex-a78-pmu",
+                                 "arm,neoverse-n1-pmu", "arm,neoverse-n2-pmu", "arm,neoverse-v1-pmu"}) {
+    const Node node = next_compatible(tree, {tree, -1}, compatible);
+    const std::optional<Interrupt> overflow = node.exists() ? node.interrupt(0) : std::nullopt;
+    // An SPI for each CPU, as some boards have it, cannot be told apart by the CPU that takes it.
+    if (overflow && overflow->intid >= 16 && overflow->intid < 32) return overflow->intid;
+  }
+  return 0;
+}
+
 BoardResult<void> read_cpus(const void* tree, CpuList& cpus) noexcept {
   const Node parent = node_at(tree, "/cpus");
   const int width = parent.exists() ? fdt_address_cells(tree, parent.offset()) : 0;
@@ -193,6 +207,7 @@ BoardResult<void> read_board(const void* tree, Board& board) noexcept {
   if (BoardResult<void> memory = read_memory(tree, board); !memory) return memory;
   if (BoardResult<void> gic = read_gic(tree, board.gic); !gic) return gic;
   if (BoardResult<void> timer = read_timer(tree, board.timer); !timer) return timer;
+  board.pmu_intid = read_pmu(tree);
   return read_cpus(tree, board.cpus);
 }
 

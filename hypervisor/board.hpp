@@ -66,6 +66,7 @@ struct Board {
   std::string_view model;
   GicInfo gic;
   TimerInfo timer;
+  std::uint32_t pmu_intid{};  // overflow of the performance monitors, a PPI; 0: not known
   CpuList cpus;
 };
 

@@ -44,6 +44,7 @@ constexpr const char* kSoc = R"(/dts-v1/;
     compatible = "arm,armv8-timer"; interrupt-names = "virt", "phys", "hyp-phys";
     interrupts = <1 11 4 0>, <1 14 4 0>, <1 10 4 0>;
   };
+  pmu { compatible = "arm,cortex-a72-pmu"; interrupts = <1 7 4 0>; };
   cpus {
     #address-cells = <2>; #size-cells = <0>;
     cpu@0 { device_type = "cpu"; compatible = "arm,cortex-a72"; reg = <0x0 0x0>; enable-method = "psci"; };
@@ -130,6 +131,7 @@ TEST(Board, ReadsAMachineThatIsNotQemu) {
   EXPECT_EQ(board.timer.physical_intid, 30U);
   EXPECT_EQ(board.timer.virtual_intid, 27U);
   EXPECT_EQ(board.timer.hypervisor_intid, 26U);
+  EXPECT_EQ(board.pmu_intid, 23U);
   ASSERT_EQ(board.cpus.count, 2U);
   EXPECT_EQ(board.cpus.mpidr[1], 0x1'0000'0100U);
   EXPECT_EQ(board.cpus.unusable, 1U);
@@ -141,6 +143,15 @@ TEST(Board, WithoutStdoutPathTheFirstEnabledPl011Is) {
   ASSERT_TRUE(uart);
   EXPECT_EQ(uart->registers.base, 0x10'0100'1000U);
   EXPECT_FALSE(uart->interrupt);  // none in the tree: polled
+}
+
+TEST(Board, APmuWithoutAPrivateInterruptIsNotUsed) {
+  for (const char* interrupts : {"interrupts = <0 7 4 0>;", ""}) {
+    const Tree tree{replaced(kSoc, "interrupts = <1 7 4 0>;", interrupts)};
+    Board board;
+    ASSERT_TRUE(read_board(tree.get(), board));
+    EXPECT_EQ(board.pmu_intid, 0U);
+  }
 }
 
 TEST(Board, ABusWithoutRangesCannotBeReached) {

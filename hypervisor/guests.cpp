@@ -107,6 +107,7 @@ void run_assigned(void*) noexcept {
         g_platform->board.gic.maintenance_intid}) {
     gic::enable_private(intid);
   }
+  if (g_platform->board.pmu_intid != 0) gic::enable_private(g_platform->board.pmu_intid);
   const Assignment& assignment = g_assignments[cpu];
   assignment.vm->run_vcpu(assignment.vcpu);
 }
@@ -189,8 +190,10 @@ void hypervisor_main(Platform& platform) noexcept {
   const Range table_memory =
       value_or_finish(memory::allocate(kStage2Tables * stage2::kPageBytes, 16 * stage2::kPageBytes), "stage-2 tables");
   static Stage2Tables tables{table_memory.base, table_memory.bytes};
-  VmEnvironment environment{tables, tlb, capabilities, platform.board.timer.virtual_intid};
+  VmEnvironment environment{tables, tlb, capabilities, platform.board.timer.virtual_intid,
+                            platform.board.pmu_intid};
   set_loop_interrupts({.virtual_timer = platform.board.timer.virtual_intid,
+                       .pmu = platform.board.pmu_intid,
                        .hypervisor_timer = platform.board.timer.hypervisor_intid,
                        .maintenance = platform.board.gic.maintenance_intid,
                        .uart = console::interrupt() ? console::interrupt()->intid : 0});

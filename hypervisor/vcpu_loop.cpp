@@ -427,20 +427,23 @@ void VcpuLoop::watch() noexcept {
   }
 }
 
+// A physical interrupt that is the guest's. Not deactivated here: the list register does that when the guest is done
+// with it, and until then a level that is still asserted is not seen again.
+void VcpuLoop::raise_linked(std::uint32_t intid) noexcept {
+  record_injection(intid, slot_.index, false);
+  VgicCpuMask raised{};
+  {
+    const LockGuard guard{vm_.lock_};
+    raised = vgic().set_ppi_level(slot_.index, intid, true).value_or(0);
+  }
+  vm_.kick(raised, slot_.index);
+}
+
 void VcpuLoop::handle_interrupt(std::uint32_t intid) noexcept {
   if (intid == gic::kSpurious) return;
   gic::priority_drop(intid);
-  if (intid == g_interrupts.virtual_timer) {
-    // Not deactivated here: the list register does that when the guest is done with it.
-    record_injection(guest_machine::kVirtualTimerIntid, slot_.index, false);
-    VgicCpuMask raised{};
-    {
-      const LockGuard guard{vm_.lock_};
-      raised = vgic().set_ppi_level(slot_.index, guest_machine::kVirtualTimerIntid, true).value_or(0);
-    }
-    vm_.kick(raised, slot_.index);
-    return;
-  }
+  if (intid == g_interrupts.virtual_timer) return raise_linked(guest_machine::kVirtualTimerIntid);
+  if (intid == g_interrupts.pmu && vcpu().has_pmu()) return raise_linked(guest_machine::kPmuIntid);
   if (intid == g_interrupts.hypervisor_timer) {
     update_physical_timer();
   } else if (intid == g_interrupts.maintenance) {

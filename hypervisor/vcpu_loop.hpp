@@ -66,6 +66,7 @@ class VcpuLoop final : public MmioResponder {
   [[nodiscard]] bool handle_failure(const Exit::FailEntry& failure) noexcept;
   void send_sgi(const Exit::SendIPI& ipi) noexcept;
 
+  void raise_linked(std::uint32_t intid) noexcept;
   void handle_interrupt(std::uint32_t intid) noexcept;
   void wait_for_interrupt() noexcept;
   [[nodiscard]] std::optional<std::uint64_t> next_deadline() const noexcept;
@@ -91,6 +92,7 @@ class VcpuLoop final : public MmioResponder {
 // The interrupts that this CPU's loop needs, once per CPU.
 struct LoopInterrupts {
   std::uint32_t virtual_timer{};
+  std::uint32_t pmu{};  // overflow of the performance monitors; 0: not used
   std::uint32_t hypervisor_timer{};
   std::uint32_t maintenance{};
   std::uint32_t uart{};  // 0: polled

@@ -54,7 +54,7 @@ Result<> Vm::build(unsigned id, const BundleVm& config, std::span<const unsigned
     if (!vcpu) return std::unexpected(vcpu.error());
     slot.vcpu.emplace(std::move(*vcpu));
     if (const Result<> set = slot.vcpu->setup(
-            {.cntvoff_el2 = cntvoff_, .ipa_bits = memory_->layout().ipa_bits, .vm_id = id_, .index = i, .power = &*power_, .interrupts = this});
+            {.pmu = config.pmu && environment.pmu_intid != 0, .cntvoff_el2 = cntvoff_, .ipa_bits = memory_->layout().ipa_bits, .vm_id = id_, .index = i, .power = &*power_, .interrupts = this});
         !set) {
       return set;
     }
@@ -66,6 +66,13 @@ Result<> Vm::build(unsigned id, const BundleVm& config, std::span<const unsigned
                                  static_cast<std::uint16_t>(environment.virtual_timer_intid));
         !linked) {
       return linked;
+    }
+    if (slot.vcpu->has_pmu()) {
+      if (const Result<> linked = vgic_->link_physical(i, guest_machine::kPmuIntid,
+                                                       static_cast<std::uint16_t>(environment.pmu_intid));
+          !linked) {
+        return linked;
+      }
     }
   }
   vgic_->publish(published_);
@@ -180,6 +187,7 @@ Result<> Vm::load() noexcept {
                      .cpus = vcpu_count_,
                      .cpu_compatible = cpu_compatible_of(VCPU_READ_SYSREG(midr_el1)),
                      .bootargs = config_.bootargs,
+                     .pmu = slots_[0].vcpu->has_pmu(),
                      .ramdisk = layout_.ramdisk};
   if (const Result<std::size_t> written =
           write_guest_fdt({ram_.at(layout_.dtb.base), kGuestFdtBytes}, fdt);

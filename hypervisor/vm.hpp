@@ -53,6 +53,7 @@ struct VmEnvironment {
   el2::TlbOps& tlb;
   const Capabilities& capabilities;   // of every CPU that runs a vCPU
   std::uint32_t virtual_timer_intid;  // physical PPI of the virtual timer
+  std::uint32_t pmu_intid;            // of the performance monitors; 0: guests have none
 };
 
 // The UART's other side: the terminal and the interrupt controller.

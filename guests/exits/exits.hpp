@@ -27,6 +27,8 @@ void test_sgis(const Machine& machine) noexcept;
 void test_spis(const Machine& machine) noexcept;
 void test_fp(const Machine& machine) noexcept;
 void test_pauth(const Machine& machine) noexcept;
+void test_debug(const Machine& machine) noexcept;
+void test_pmu(const Machine& machine) noexcept;
 void test_power(const Machine& machine) noexcept;
 
 }  // namespace exits

@@ -37,6 +37,8 @@ void guest_main(guest::u64 tree) noexcept {
   test_spis(machine);
   test_fp(machine);
   test_pauth(machine);
+  test_debug(machine);
+  test_pmu(machine);
   test_power(machine);
   guest::done();
 }

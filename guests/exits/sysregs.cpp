@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Identification registers, and registers that are not there.
+#include <span>
+
 #include "exits.hpp"
 #include "guest/check.hpp"
 #include "guest/console.hpp"
@@ -43,34 +45,39 @@ struct Access {
 // Left out, because QEMU 7.2 lets a guest have them whatever EL2 asks for: TPIDR2_EL0 (hidden by FEAT_FGT only), and
 // the IMPLEMENTATION DEFINED registers that it has (HCR_EL2.TIDCP has no effect).
 constexpr Access kHidden[] = {
-    READS("ZCR_EL1", "S3_0_C1_C2_0"),          WRITES("ZCR_EL1", "S3_0_C1_C2_0"),
-    READS("SMCR_EL1", "S3_0_C1_C2_6"),         READS("SVCR", "S3_3_C4_C2_2"),
-    READS("TRFCR_EL1", "S3_0_C1_C2_1"),        READS("GCR_EL1", "S3_0_C1_C0_6"),
-    READS("RGSR_EL1", "S3_0_C1_C0_5"),         READS("TFSR_EL1", "S3_0_C5_C6_0"),
-    READS("PMCR_EL0", "S3_3_C9_C12_0"),        WRITES("PMCR_EL0", "S3_3_C9_C12_0"),
-    READS("PMCCNTR_EL0", "S3_3_C9_C13_0"),     READS("PMCEID0_EL0", "S3_3_C9_C12_6"),
-    READS("PMINTENSET_EL1", "S3_0_C9_C14_1"),  READS("PMUSERENR_EL0", "S3_3_C9_C14_0"),
-    READS("PMCCFILTR_EL0", "S3_3_C14_C15_7"),  READS("PMSCR_EL1", "S3_0_C9_C9_0"),
-    READS("TRBLIMITR_EL1", "S3_0_C9_C11_0"),   READS("TRCIDR0", "S2_1_C0_C8_7"),
-    READS("AMCR_EL0", "S3_3_C13_C2_0"),        READS("ERRIDR_EL1", "S3_0_C5_C3_0"),
-    READS("ERRSELR_EL1", "S3_0_C5_C3_1"),      READS("LORID_EL1", "S3_0_C10_C4_7"),
-    READS("LORC_EL1", "S3_0_C10_C4_3"),        WRITES("LORC_EL1", "S3_0_C10_C4_3"),
-    READS("SCXTNUM_EL1", "S3_0_C13_C0_7"),     READS("SCXTNUM_EL0", "S3_3_C13_C0_7"),
-    READS("MPAM1_EL1", "S3_0_C10_C5_0"),       READS("MPAMIDR_EL1", "S3_0_C10_C4_4"),
-    READS("ACCDATA_EL1", "S3_0_C13_C0_5"),     READS("SCTLR2_EL1", "S3_0_C1_C0_3"),
-    READS("TCR2_EL1", "S3_0_C2_C0_3"),         READS("CNTPCTSS_EL0", "S3_3_C14_C0_5"),
-    READS("S3_0_C15_C0_0", "S3_0_C15_C0_0"),   WRITES("S3_0_C15_C0_0", "S3_0_C15_C0_0"),
-    READS("S3_7_C15_C15_7", "S3_7_C15_C15_7"), READS("unallocated", "S3_0_C2_C7_5"),
-    READS("HCR_EL2", "S3_4_C1_C1_0"),          WRITES("VTTBR_EL2", "S3_4_C2_C1_0"),
-    READS("SCTLR_EL12", "S3_5_C1_C0_0"),       READS("SCR_EL3", "S3_6_C1_C1_0"),
+    READS("ZCR_EL1", "S3_0_C1_C2_0"),         WRITES("ZCR_EL1", "S3_0_C1_C2_0"),
+    READS("SMCR_EL1", "S3_0_C1_C2_6"),        READS("SVCR", "S3_3_C4_C2_2"),
+    READS("TRFCR_EL1", "S3_0_C1_C2_1"),       READS("GCR_EL1", "S3_0_C1_C0_6"),
+    READS("RGSR_EL1", "S3_0_C1_C0_5"),        READS("TFSR_EL1", "S3_0_C5_C6_0"),
+    READS("PMSCR_EL1", "S3_0_C9_C9_0"),       READS("TRBLIMITR_EL1", "S3_0_C9_C11_0"),
+    READS("TRCIDR0", "S2_1_C0_C8_7"),         READS("AMCR_EL0", "S3_3_C13_C2_0"),
+    READS("ERRIDR_EL1", "S3_0_C5_C3_0"),      READS("ERRSELR_EL1", "S3_0_C5_C3_1"),
+    READS("LORID_EL1", "S3_0_C10_C4_7"),      READS("LORC_EL1", "S3_0_C10_C4_3"),
+    WRITES("LORC_EL1", "S3_0_C10_C4_3"),      READS("SCXTNUM_EL1", "S3_0_C13_C0_7"),
+    READS("SCXTNUM_EL0", "S3_3_C13_C0_7"),    READS("MPAM1_EL1", "S3_0_C10_C5_0"),
+    READS("MPAMIDR_EL1", "S3_0_C10_C4_4"),    READS("ACCDATA_EL1", "S3_0_C13_C0_5"),
+    READS("SCTLR2_EL1", "S3_0_C1_C0_3"),      READS("TCR2_EL1", "S3_0_C2_C0_3"),
+    READS("CNTPCTSS_EL0", "S3_3_C14_C0_5"),   READS("S3_0_C15_C0_0", "S3_0_C15_C0_0"),
+    WRITES("S3_0_C15_C0_0", "S3_0_C15_C0_0"), READS("S3_7_C15_C15_7", "S3_7_C15_C15_7"),
+    READS("unallocated", "S3_0_C2_C7_5"),     READS("HCR_EL2", "S3_4_C1_C1_0"),
+    WRITES("VTTBR_EL2", "S3_4_C2_C1_0"),      READS("SCTLR_EL12", "S3_5_C1_C0_0"),
+    READS("SCR_EL3", "S3_6_C1_C1_0"),
 };
 
-void test_undefined() noexcept {
+// Without performance monitors.
+constexpr Access kPmu[] = {
+    READS("PMCR_EL0", "S3_3_C9_C12_0"),       WRITES("PMCR_EL0", "S3_3_C9_C12_0"),
+    READS("PMCCNTR_EL0", "S3_3_C9_C13_0"),    READS("PMCEID0_EL0", "S3_3_C9_C12_6"),
+    READS("PMINTENSET_EL1", "S3_0_C9_C14_1"), READS("PMUSERENR_EL0", "S3_3_C9_C14_0"),
+    READS("PMCCFILTR_EL0", "S3_3_C14_C15_7"), WRITES("PMSWINC_EL0", "S3_3_C9_C12_4"),
+};
+
+void test_undefined(std::span<const Access> registers) noexcept {
   // CPACR_EL1 comes before EL2 in the order of traps; ZEN and SMEN out of the way.
   const u64 cpacr = GUEST_READ(cpacr_el1);
   GUEST_WRITE(cpacr_el1, cpacr | 3U << 16 | 3U << 24);
   isb();
-  for (const Access& access : kHidden) {
+  for (const Access& access : registers) {
     u64 value = kOld;
     u64 pc = 0;
     const Caught caught = catching([&] { pc = access.execute(&value); });
@@ -104,7 +111,6 @@ void test_hidden_fields() noexcept {
   check_field("id.pfr1.sme", pfr1, 24, 0);
   const u64 dfr0 = GUEST_READ(id_aa64dfr0_el1);
   check_field("id.dfr0.tracever", dfr0, 4, 0);
-  check_field("id.dfr0.pmuver", dfr0, 8, 0);
   check_field("id.dfr0.pmsver", dfr0, 32, 0);
   const u64 mmfr1 = GUEST_READ(id_aa64mmfr1_el1);
   check_field("id.mmfr1.vh", mmfr1, 8, 0);
@@ -145,7 +151,8 @@ void test_system_registers(const Machine& machine) noexcept {
     return;
   }
   test_hidden_fields();
-  test_undefined();
+  test_undefined(kHidden);
+  if ((GUEST_READ(id_aa64dfr0_el1) >> 8 & 0xF) == 0) test_undefined(kPmu);
   check("actlr_el1.reads_zero", GUEST_READ(actlr_el1), 0);
   const Caught write = catching([] { GUEST_WRITE(actlr_el1, ~u64{0}); });
   check("actlr_el1.write_allowed", write.count, 0);

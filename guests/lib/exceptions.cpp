@@ -12,6 +12,9 @@ constexpr u64 kSync = 4;
 constexpr u64 kIrq = 5;
 constexpr u64 kFiq = 6;
 
+constexpr u64 kSoftwareStep = 0x32;  // ESR_EL1.EC, from EL0; 0x33 from EL1
+constexpr u64 kDebugMask = 1U << 9;  // SPSR_EL1.D
+
 InterruptHook g_hook = nullptr;
 
 void count(u32 intid) noexcept {
@@ -73,7 +76,11 @@ extern "C" void guest_exception(u64 vector, Frame* frame) noexcept {
   } else if (vector == kSync && self.expects) {
     const unsigned seen = self.caught.count + 1;
     self.caught = {.count = seen, .esr = frame->esr, .elr = frame->elr, .far = frame->far, .spsr = frame->spsr};
-    frame->elr = self.resume == Resume::link ? frame->x[30] : frame->elr + 4;
+    if ((frame->esr >> 26 & 0x3E) == kSoftwareStep) {
+      frame->spsr |= kDebugMask;  // it has made its step, and goes on without being stepped
+    } else {
+      frame->elr = self.resume == Resume::link ? frame->x[30] : frame->elr + 4;
+    }
   } else {
     give_up(vector, *frame);
   }

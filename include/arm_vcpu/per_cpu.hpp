@@ -22,8 +22,9 @@ class Aarch64PerCpu {
   Aarch64PerCpu(const Aarch64PerCpu&) = delete;
   Aarch64PerCpu& operator=(const Aarch64PerCpu&) = delete;
 
-  // Installs the library's vectors on the CPU that calls it. Saves VBAR_EL2, HCR_EL2, CPTR_EL2, MDCR_EL2. Complete
-  // (ISB) on return. Errors: cpu_already_enabled, and those of check_hardware_support().
+  // Installs the library's vectors on the CPU that calls it. Saves VBAR_EL2, HCR_EL2, CPTR_EL2, MDCR_EL2 and the OS
+  // Lock; MDSCR_EL1 and the performance monitors of EL1 are the library's from then on. Complete (ISB) on return.
+  // Errors: cpu_already_enabled, and those of check_hardware_support().
   [[nodiscard]] Result<> hardware_enable(Vectors vectors = Vectors::answering) noexcept;
 
   // Puts back what hardware_enable() saved. Errors: cpu_not_enabled; already_bound while a vCPU is bound here.
@@ -53,6 +54,8 @@ class Aarch64PerCpu {
   std::uint64_t host_hcr_el2_{};
   std::uint64_t host_cptr_el2_{};
   std::uint64_t host_mdcr_el2_{};
+  bool host_os_lock_{};
+  Vectors vectors_{};
 };
 
 }  // namespace arm_vcpu

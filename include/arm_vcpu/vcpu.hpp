@@ -9,9 +9,11 @@
 #include "arm_vcpu/arch/registers.hpp"
 #include "arm_vcpu/arch/sysreg_id.hpp"
 #include "arm_vcpu/capabilities.hpp"
+#include "arm_vcpu/debug_registers.hpp"
 #include "arm_vcpu/exit_reason.hpp"
 #include "arm_vcpu/guest_system_registers.hpp"
 #include "arm_vcpu/per_cpu.hpp"
+#include "arm_vcpu/pmu_state.hpp"
 #include "arm_vcpu/psci.hpp"
 #include "arm_vcpu/result.hpp"
 #include "arm_vcpu/trace/ring.hpp"
@@ -53,6 +55,9 @@ struct Aarch64VCpuCreateConfig {
 struct Aarch64VCpuSetupConfig {
   bool passthrough_interrupt{};  // the guest owns the physical GIC: HCR_EL2.IMO and FMO stay 0
   bool passthrough_timer{};      // the guest owns the physical timer too: CNTP_* accesses are not trapped
+  // The guest has the CPU's performance monitors, where there are any; the counters that MDCR_EL2.HPMN gives EL1 are lent
+  // to it while it is bound. The caller delivers the overflow interrupt, a level. False: they are hidden.
+  bool pmu{};
   std::uint64_t cntvoff_el2{};   // ticks: CNTVCT_EL0 == CNTPCT_EL0 - cntvoff_el2; the same for all vCPUs of a VM
   unsigned ipa_bits{};   // of the stage 2 it will run in; 0: not known yet. Caps what the guest reads as PARange
   unsigned vm_id{};      // names the VM in trace records
@@ -173,6 +178,10 @@ class Aarch64VCpu final : VCpuContext {
   // Of a bound vCPU the el1 group is live on its CPU: refresh_system_registers() copies it here first.
   [[nodiscard]] const GuestSystemRegisters& system_registers() const noexcept { return registers_; }
   void refresh_system_registers() noexcept;
+  // The guest's own view of them; always current.
+  [[nodiscard]] const DebugRegisters& debug_registers() const noexcept { return debug_; }
+  // Whether the guest sees performance monitors.
+  [[nodiscard]] bool has_pmu() const noexcept { return has_pmu_; }
   [[nodiscard]] std::uint64_t mpidr() const noexcept { return config_.mpidr_el1; }
   [[nodiscard]] unsigned index() const noexcept { return setup_.index; }
   [[nodiscard]] const Capabilities& capabilities() const noexcept { return capabilities_; }  // as of setup()
@@ -217,6 +226,10 @@ class Aarch64VCpu final : VCpuContext {
   void reset_registers() noexcept;
   Result<> take_pending(PendingAccess::Kind wanted) noexcept;
   void claim_fp() noexcept;
+  bool claim_pmu() noexcept;
+  void apply_debug() noexcept;
+  void choose_vectors() noexcept;
+  [[nodiscard]] unsigned pmu_counters() const noexcept;
 
   AxVCpuExitReason exit_;
   PendingAccess pending_;
@@ -232,7 +245,12 @@ class Aarch64VCpu final : VCpuContext {
   std::uint64_t unexpected_exits_{};
   bool is_set_up_{};
   bool has_root_{};
+  bool has_pmu_{};
+  bool has_plain_vectors_{};
+  bool pmu_is_live_{};  // on the CPU that it is bound to
   FpSimdState fp_;
+  DebugRegisters debug_;
+  PmuState pmu_;
 };
 
 // The exit path. The vector calls vmexit_handler(), which calls the rest; a debugger can stop in each.

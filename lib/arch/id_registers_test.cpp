@@ -223,6 +223,19 @@ void check(const Golden (&rows)[N]) {
   }
 }
 
+TEST(IdRegisters, PerformanceMonitorsWhereTheVmHasThem) {
+  struct Case {
+    std::uint64_t cpu, shown;
+  };
+  constexpr GuestIdLimits kWithPmu{.pmu = true};
+  // 15 is IMPLEMENTATION DEFINED: nothing that could be switched. 9 has registers that are not.
+  for (const Case& c : {Case{0, 0}, Case{1, 1}, Case{6, 6}, Case{8, 8}, Case{9, 8}, Case{15, 0}}) {
+    EXPECT_EQ(bits::extract(sanitise(sysreg::ID_AA64DFR0_EL1, c.cpu << 8, kWithPmu), 11, 8), c.shown) << c.cpu;
+    EXPECT_EQ(bits::extract(sanitise(sysreg::ID_DFR0_EL1, c.cpu << 24, kWithPmu), 27, 24), c.shown) << c.cpu;
+    EXPECT_EQ(sanitise(sysreg::ID_AA64DFR0_EL1, c.cpu << 8), 0U) << c.cpu;
+  }
+}
+
 TEST(IdRegisters, GoldenMax) {
   check(kMax);
 }

@@ -41,7 +41,13 @@ HostRegisters save_host() noexcept {
   return {.vbar_el2 = VCPU_READ_SYSREG(vbar_el2),
           .hcr_el2 = VCPU_READ_SYSREG(hcr_el2),
           .cptr_el2 = VCPU_READ_SYSREG(cptr_el2),
-          .mdcr_el2 = VCPU_READ_SYSREG(mdcr_el2)};
+          .mdcr_el2 = VCPU_READ_SYSREG(mdcr_el2),
+          .os_lock = Oslsr::from(VCPU_READ_SYSREG(oslsr_el1)).get<Oslsr::OSLK>()};
+}
+
+void use_vectors(Vectors vectors) noexcept {
+  VCPU_WRITE_SYSREG(vbar_el2, reinterpret_cast<std::uintptr_t>(vectors == Vectors::answering ? arm_vcpu_vectors
+                                                                                             : arm_vcpu_plain_vectors));
 }
 
 void take_el2(Vectors vectors) noexcept {
@@ -59,12 +65,20 @@ void take_el2(Vectors vectors) noexcept {
     VCPU_WRITE_SYSREG(S3_4_C3_C1_4, 0);     // HDFGRTR_EL2
     VCPU_WRITE_SYSREG(S3_4_C3_C1_5, 0);     // HDFGWTR_EL2
   }
-  VCPU_WRITE_SYSREG(vbar_el2, reinterpret_cast<std::uintptr_t>(vectors == Vectors::answering ? arm_vcpu_vectors
-                                                                                             : arm_vcpu_plain_vectors));
+  // A cold reset leaves the OS Lock locked, which would keep the guests' breakpoints from working. Each has a virtual
+  // one.
+  VCPU_WRITE_SYSREG(mdscr_el1, 0);
+  VCPU_WRITE_SYSREG(oslar_el1, 0);
+  if (const auto pmu = IdAa64Dfr0::from(VCPU_READ_SYSREG(id_aa64dfr0_el1)).get<IdAa64Dfr0::PMUVer>();
+      pmu != 0 && pmu != 0xF) {
+    idle_pmu(static_cast<unsigned>(Mdcr::from(VCPU_READ_SYSREG(mdcr_el2)).get<Mdcr::HPMN>()));
+  }
+  use_vectors(vectors);
   el2::isb();
 }
 
 void restore_host(const HostRegisters& host) noexcept {
+  VCPU_WRITE_SYSREG(oslar_el1, host.os_lock ? 1 : 0);
   VCPU_WRITE_SYSREG(vbar_el2, host.vbar_el2);
   restore_host_traps(host.hcr_el2, host.cptr_el2, host.mdcr_el2);
 }

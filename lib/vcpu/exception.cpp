@@ -24,6 +24,15 @@ bool handle_wfx(Aarch64VCpu& vcpu) noexcept {
   return vcpu.inject_undefined().has_value();
 }
 
+// AArch32 EL0: MRC, MCR, MRRC or MCRR of the performance monitors. [armarm] "AArch32 System register encodings"
+bool touches_pmu_from_aarch32(Esr esr) noexcept {
+  const SysRegIss iss = SysRegIss::from(esr.get<Esr::ISS>());  // CRn and CRm are at the same place
+  if (esr.get<Esr::EC>() == Ec::cp15_mcrr_mrrc) {
+    return iss.get<SysRegIss::CRm>() == 9;
+  }
+  return iss.get<SysRegIss::CRn>() == 9 || (iss.get<SysRegIss::CRn>() == 14 && iss.get<SysRegIss::CRm>() >= 8);
+}
+
 // Reports what `reason` asks, and remembers how its answer is to be stored.
 bool leave_with_access(Aarch64VCpu& vcpu, const AxVCpuExitReason& reason) noexcept {
   Pending pending{};
@@ -50,12 +59,14 @@ bool leave_with_access(Aarch64VCpu& vcpu, const AxVCpuExitReason& reason) noexce
     case Ec::smc64: return handle_smc64_exception(vcpu);
     case Ec::instruction_abort_lower: return handle_instruction_abort(vcpu);
     case Ec::fp_access: ExitPath::claim_fp(vcpu); return true;
+    case Ec::cp15_mcr_mrc:
+    case Ec::cp15_mcrr_mrrc:
+      if (touches_pmu_from_aarch32(ExitPath::exit(vcpu).esr) && ExitPath::claim_pmu(vcpu)) return true;
+      break;
     // Features that the ID registers hide: the instruction is UNDEFINED.
     case Ec::sve:
     case Ec::sme:
     case Ec::ls64:
-    case Ec::cp15_mcr_mrc:
-    case Ec::cp15_mcrr_mrrc:
     case Ec::cp14_mcr_mrc:
     case Ec::cp14_ldc_stc:
     case Ec::cp14_mrrc:
@@ -187,6 +198,24 @@ namespace {
   return ExitPath::leave(vcpu, decode_sgi(id, ExitPath::exit(vcpu).frame.gpr(rt), ExitPath::mpidr(vcpu)));
 }
 
+[[gnu::noinline]] bool handle_debug_register(Aarch64VCpu& vcpu, SysRegId id, SysRegIss iss) noexcept {
+  const std::uint8_t rt = iss.get<SysRegIss::Rt>();
+  if (iss.get<SysRegIss::Direction>()) {
+    const std::optional<std::uint64_t> value = ExitPath::debug(vcpu).read(id);
+    if (!value) {
+      return refuse(vcpu);
+    }
+    ExitPath::frame(vcpu).set_gpr(rt, *value);
+  } else {
+    if (!ExitPath::debug(vcpu).write(id, ExitPath::frame(vcpu).gpr(rt))) {
+      return refuse(vcpu);
+    }
+    ExitPath::apply_debug(vcpu);
+  }
+  ExitPath::advance(vcpu);
+  return true;
+}
+
 [[gnu::noinline]] bool leave_with_system_register(Aarch64VCpu& vcpu) noexcept {
   return leave_with_access(vcpu, decode_system_register(ExitPath::exit(vcpu)));
 }
@@ -211,6 +240,12 @@ namespace {
     ExitPath::frame(vcpu).set_gpr(iss.get<SysRegIss::Direction>() ? rt : 31, 0);  // RAZ/WI
     ExitPath::advance(vcpu);
     return true;
+  }
+  if (id.op0() == 2 && id.op1() != 1) {  // op1 1 is the trace unit, which is hidden
+    return handle_debug_register(vcpu, id, iss);
+  }
+  if (is_pmu_register(id) && ExitPath::claim_pmu(vcpu)) {
+    return true;  // it is executed again
   }
   return leave_with_system_register(vcpu);
 }

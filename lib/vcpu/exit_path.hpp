@@ -22,7 +22,15 @@ struct ExitPath {
   }
   static MmioResponder* responder(const Aarch64VCpu& vcpu) noexcept { return vcpu.responder_; }
   static void claim_fp(Aarch64VCpu& vcpu) noexcept { vcpu.claim_fp(); }
-  static void advance(Aarch64VCpu& vcpu) noexcept { vcpu.frame.elr += 4; }
+  static bool claim_pmu(Aarch64VCpu& vcpu) noexcept { return vcpu.claim_pmu(); }
+  static DebugRegisters& debug(Aarch64VCpu& vcpu) noexcept { return vcpu.debug_; }
+  static void apply_debug(Aarch64VCpu& vcpu) noexcept { vcpu.apply_debug(); }
+  // The instruction has been executed. For a single step that is the step: its exception comes before the next one.
+  // [armarm] "Software Step state machine"
+  static void advance(Aarch64VCpu& vcpu) noexcept {
+    vcpu.frame.elr += 4;
+    vcpu.frame.spsr = vcpu.frame.spsr.with<Spsr::SS>(false);
+  }
   static void count_handled(Aarch64VCpu& vcpu) noexcept { ++vcpu.handled; }
   static void count_unexpected(Aarch64VCpu& vcpu) noexcept { ++vcpu.unexpected_exits_; }
 

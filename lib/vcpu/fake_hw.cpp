@@ -13,7 +13,8 @@ CpuIdentity Cpu::supported_cpu() {
   CpuIdentity id{};
   id.current_el = 2;
   id.midr_el1 = 0x410F'D083;
-  id.id_aa64pfr0_el1 = 0x0100'2222;   // GIC, FP and AdvSIMD, EL3-EL0 with AArch32
+  id.id_aa64pfr0_el1 = 0x0100'2222;  // GIC, FP and AdvSIMD, EL3-EL0 with AArch32
+  id.id_aa64dfr0_el1 = 0x1030'5106;
   id.id_aa64mmfr0_el1 = 0x0000'1124;  // 44 bits, 4 KiB and 64 KiB granules
   id.icc_sre_el2 = 0xF;
   id.ich_vtr_el2 = 0x9008'0003;
@@ -42,7 +43,11 @@ namespace hw {
 HostRegisters save_host() noexcept {
   return {.vbar_el2 = 0x1000, .hcr_el2 = 0x8000'0000, .cptr_el2 = 0x33FF, .mdcr_el2 = 6};
 }
-void take_el2(Vectors) noexcept {
+void use_vectors(Vectors vectors) noexcept {
+  fake::cpu().vectors = vectors;
+}
+void take_el2(Vectors vectors) noexcept {
+  use_vectors(vectors);
   fake::cpu().log.emplace_back("take_el2");
 }
 void restore_host(const HostRegisters& host) noexcept {
@@ -148,6 +153,27 @@ void load_fp(const FpSimdState& state) noexcept {
   fake::cpu().log.emplace_back("load_fp");
   fake::cpu().fp = state;
 }
+void load_debug(const DebugRegisters& debug) noexcept {
+  fake::cpu().log.emplace_back("load_debug");
+  fake::cpu().debug = debug;
+}
+void write_mdscr(std::uint64_t value) noexcept {
+  fake::cpu().log.emplace_back("mdscr " + std::to_string(value));
+  fake::cpu().mdscr = value;
+}
+void load_pmu(const PmuState& state, unsigned counters) noexcept {
+  fake::cpu().log.emplace_back("load_pmu " + std::to_string(counters));
+  fake::cpu().pmu = state;
+}
+void save_pmu(PmuState& state, unsigned counters) noexcept {
+  fake::cpu().log.emplace_back("save_pmu " + std::to_string(counters));
+  state = fake::cpu().pmu.value();
+  fake::cpu().pmu.reset();
+}
+void idle_pmu(unsigned) noexcept {}
+void write_mdcr(std::uint64_t value) noexcept {
+  fake::cpu().live.mdcr_el2 = value;
+}
 void call_firmware_workaround(std::uint32_t w0, std::uint32_t) noexcept {
   fake::cpu().log.emplace_back("firmware " + std::to_string(w0));
 }
@@ -159,6 +185,9 @@ std::uint64_t counter_ticks() noexcept {
 std::uint64_t read_id_register(SysRegId id) noexcept {
   if (id == sysreg::ID_AA64PFR0_EL1) {
     return fake::cpu().id.id_aa64pfr0_el1 | 0x1'0000'0000;  // with SVE, which must not be shown
+  }
+  if (id == sysreg::ID_AA64DFR0_EL1) {
+    return fake::cpu().id_aa64dfr0_el1;
   }
   return 0;
 }

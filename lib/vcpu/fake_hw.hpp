@@ -20,6 +20,11 @@ struct Cpu {
   El1State el1{.vbar_el1 = 0x8'0000, .sctlr_el1 = SctlrEl1::from(SctlrEl1::kReset)};
   std::optional<std::uint64_t> stage1_result;
   FpSimdState fp;
+  Vectors vectors{};
+  DebugRegisters debug;                         // as last loaded
+  std::uint64_t mdscr = 0;                      // as last written on its own
+  std::optional<PmuState> pmu;                  // on the CPU; empty: stopped
+  std::uint64_t id_aa64dfr0_el1 = 0x1030'5106;  // six breakpoints, four watchpoints, two of context; PMUv3
   GuestSystemRegisters live;
   bool serror_pending = false;
   std::uint64_t ticks = 1000;

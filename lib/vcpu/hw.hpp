@@ -19,9 +19,12 @@ struct HostRegisters {
   std::uint64_t hcr_el2{};
   std::uint64_t cptr_el2{};
   std::uint64_t mdcr_el2{};
+  bool os_lock{};  // OSLSR_EL1.OSLK
 };
 [[nodiscard]] HostRegisters save_host() noexcept;
-void take_el2(Vectors vectors) noexcept;                // trap controls the library does not use off; ISB
+// Vectors; trap controls the library does not use off; OS Lock unlocked; performance monitors idle; with ISB.
+void take_el2(Vectors vectors) noexcept;
+void use_vectors(Vectors vectors) noexcept;             // from the next ERET on
 void restore_host(const HostRegisters& host) noexcept;  // with ISB
 // HCR_EL2, CPTR_EL2, MDCR_EL2 of the host again, with ISB: the vCPU's traps end.
 void restore_host_traps(std::uint64_t hcr, std::uint64_t cptr, std::uint64_t mdcr) noexcept;
@@ -51,6 +54,17 @@ void pend_serror() noexcept;  // HCR_EL2.VSE
 void trap_fp(bool trap) noexcept;
 void save_fp(FpSimdState& state) noexcept;
 void load_fp(const FpSimdState& state) noexcept;
+
+// Breakpoints and watchpoints of a bound vCPU. They take effect with MDSCR_EL1 and the next ERET.
+void load_debug(const DebugRegisters& debug) noexcept;
+void write_mdscr(std::uint64_t value) noexcept;
+
+// Performance monitors: the cycle counter and `counters` event counters. idle_pmu(), and save_pmu() in the end, leave
+// them stopped, their interrupt off; load_pmu() finds them so. write_mdcr() takes effect at the next ERET.
+void idle_pmu(unsigned counters) noexcept;
+void load_pmu(const PmuState& state, unsigned counters) noexcept;
+void save_pmu(PmuState& state, unsigned counters) noexcept;
+void write_mdcr(std::uint64_t value) noexcept;
 
 // SMCCC_ARCH_WORKAROUND_<n>, the only calls of a guest that reach the firmware, and only where PsciConfig says so.
 void call_firmware_workaround(std::uint32_t w0, std::uint32_t w1) noexcept;

@@ -20,6 +20,8 @@ Result<> Aarch64PerCpu::hardware_enable(Vectors vectors) noexcept {
   host_hcr_el2_ = host.hcr_el2;
   host_cptr_el2_ = host.cptr_el2;
   host_mdcr_el2_ = host.mdcr_el2;
+  host_os_lock_ = host.os_lock;
+  vectors_ = vectors;
   hw::take_el2(vectors);
   vectors_ = vectors;
   enabled_ = true;
@@ -33,7 +35,7 @@ Result<> Aarch64PerCpu::hardware_disable() noexcept {
   if (current_ != nullptr) {
     return fail(Errc::already_bound);
   }
-  hw::restore_host({host_vbar_el2_, host_hcr_el2_, host_cptr_el2_, host_mdcr_el2_});
+  hw::restore_host({host_vbar_el2_, host_hcr_el2_, host_cptr_el2_, host_mdcr_el2_, host_os_lock_});
   enabled_ = false;
   return {};
 }

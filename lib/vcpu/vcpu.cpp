@@ -3,6 +3,7 @@
 
 #include "arm_vcpu/arch/id_registers.hpp"
 #include "arm_vcpu/decode.hpp"
+#include "vcpu/exit_path.hpp"
 #include "vcpu/hw.hpp"
 #include "vcpu/recorder.hpp"
 #include "vcpu/stage2_root.hpp"
@@ -49,15 +50,24 @@ Cptr guest_cptr(const Capabilities& caps) noexcept {
   return cptr;
 }
 
-// The performance monitors, the profiling and trace buffers and the trace filter are hidden.
-Mdcr guest_mdcr() noexcept {
+// The debug registers are virtual, all of them: DebugRegisters answers. The performance monitors are hidden, or come
+// when the guest first touches them, and then do not count EL2. The profiling and trace buffers and the trace filter
+// are hidden.
+Mdcr guest_mdcr(const Capabilities& caps) noexcept {
+  constexpr std::uint8_t kHasHpmd = 4;  // FEAT_PMUv3p1
+  constexpr std::uint8_t kHasHccd = 6;  // FEAT_PMUv3p5
+  const std::uint8_t version =
+      caps.pmu() ? IdAa64Dfr0::from(caps.id.id_aa64dfr0_el1).get<IdAa64Dfr0::PMUVer>() : std::uint8_t{0};
   return Mdcr{}
       .with<Mdcr::TPM>(true)
       .with<Mdcr::TPMCR>(true)
       .with<Mdcr::TPMS>(true)
       .with<Mdcr::TTRF>(true)
+      .with<Mdcr::TDA>(true)
       .with<Mdcr::TDRA>(true)
-      .with<Mdcr::TDOSA>(false);
+      .with<Mdcr::TDOSA>(true)
+      .with<Mdcr::HPMD>(version >= kHasHpmd)
+      .with<Mdcr::HCCD>(version >= kHasHccd);
 }
 
 }  // namespace
@@ -87,12 +97,14 @@ Result<> Aarch64VCpu::setup(const Aarch64VCpuSetupConfig& config) noexcept {
     answer_tag[static_cast<unsigned>(trap)] = recorder::answer_tag_of(config.vm_id, config.index, trap);
   }
   capabilities_ = caps;
-  const GuestIdLimits shown{.ipa_bits = config.ipa_bits != 0 ? config.ipa_bits : caps.pa_bits()};
+  has_pmu_ = config.pmu && caps.pmu();
+  const GuestIdLimits shown{.ipa_bits = config.ipa_bits != 0 ? config.ipa_bits : caps.pa_bits(), .pmu = has_pmu_};
   for (unsigned i = 0; i < id_registers_.size(); ++i) {
     const SysRegId id{3, 0, 0, 1 + i / 8, i % 8};
     id_registers_[i] = sanitise(id, hw::read_id_register(id), shown);
   }
   VCpuContext::id_registers = id_registers_.data();
+  debug_.configure(IdAa64Dfr0::from(id_registers_[id_register_index(sysreg::ID_AA64DFR0_EL1)]));
   is_set_up_ = true;
   reset_registers();
   return {};
@@ -106,7 +118,7 @@ void Aarch64VCpu::reset_registers() noexcept {
   registers_.vtcr_el2 = vtcr;
   registers_.hcr_el2 = guest_hcr(setup_, capabilities_).raw;
   registers_.cptr_el2 = guest_cptr(capabilities_).raw;
-  registers_.mdcr_el2 = guest_mdcr().raw;
+  registers_.mdcr_el2 = guest_mdcr(capabilities_).raw;
   registers_.vpidr_el2 = capabilities_.id.midr_el1;
   registers_.vmpidr_el2 = config_.mpidr_el1 | kMpidrRes1;
   registers_.cntvoff_el2 = setup_.cntvoff_el2;
@@ -117,6 +129,8 @@ void Aarch64VCpu::reset_registers() noexcept {
   frame.spsr =
       Spsr{}.with<Spsr::M>(kModeEl1h).with<Spsr::D>(true).with<Spsr::A>(true).with<Spsr::I>(true).with<Spsr::F>(true);
   frame.elr = entry_.value_or(0);
+  debug_.reset();
+  pmu_ = PmuState{};
   fp_ = FpSimdState{};
   if (fp_cpu_ != nullptr) {
     // What is live belongs to the life before the reset.
@@ -186,11 +200,24 @@ Result<> Aarch64VCpu::bind(Aarch64PerCpu& cpu) noexcept {
   }
   registers_.cptr_el2 =
       Cptr::from(registers_.cptr_el2).with<Cptr::TFP>(capabilities_.fp() && cpu.fp_owner_ != this).raw;
-  // HPMN stays the host's: 0 is CONSTRAINED UNPREDICTABLE without FEAT_HPMN0.
-  registers_.mdcr_el2 =
-      Mdcr::from(registers_.mdcr_el2).with<Mdcr::HPMN>(Mdcr::from(cpu.host_mdcr_el2_).get<Mdcr::HPMN>()).raw;
+  pmu_is_live_ = has_pmu_ && pmu_.in_use();
+  // HPMN stays the host's, which so decides how many counters guests get: 0 is CONSTRAINED UNPREDICTABLE without
+  // FEAT_HPMN0.
+  registers_.mdcr_el2 = Mdcr::from(registers_.mdcr_el2)
+                            .with<Mdcr::HPMN>(Mdcr::from(cpu.host_mdcr_el2_).get<Mdcr::HPMN>())
+                            .with<Mdcr::TPM>(!pmu_is_live_)
+                            .with<Mdcr::TPMCR>(!pmu_is_live_)
+                            .raw;
+  registers_.mdscr_el1 = debug_.hardware_mdscr();
   const bool pauth = capabilities_.pauth();
   registers_.restore(pauth);
+  if (debug_.in_use()) {
+    hw::load_debug(debug_);
+    choose_vectors();
+  }
+  if (pmu_is_live_) {
+    hw::load_pmu(pmu_, pmu_counters());
+  }
   swap_ia_key = pauth && hw::host_uses_ia_key() ? 1 : 0;
   if (swap_ia_key != 0) {
     guest_ia_key[0] = registers_.apiakeylo_el1;
@@ -216,6 +243,17 @@ Result<> Aarch64VCpu::unbind() noexcept {
   refresh_system_registers();
   VCpuContext::trace = nullptr;
   trace_cursor = {};
+  if (pmu_is_live_) {
+    hw::save_pmu(pmu_, pmu_counters());
+    pmu_is_live_ = false;
+  }
+  if (debug_.in_use()) {
+    if (has_plain_vectors_) {
+      hw::use_vectors(cpu_->vectors_);
+      has_plain_vectors_ = false;
+    }
+    hw::write_mdscr(0);  // nothing of the guest's may hit the host, whose MDCR_EL2.TDE may be 1
+  }
   hw::restore_host_traps(cpu_->host_hcr_el2_, cpu_->host_cptr_el2_, cpu_->host_mdcr_el2_);
   cpu_->current_ = nullptr;
   cpu_ = nullptr;
@@ -267,6 +305,41 @@ void Aarch64VCpu::release_fp(Aarch64PerCpu& cpu) noexcept {
   fp_cpu_ = nullptr;
 }
 
+unsigned Aarch64VCpu::pmu_counters() const noexcept {
+  return static_cast<unsigned>(Mdcr::from(registers_.mdcr_el2).get<Mdcr::HPMN>());
+}
+
+// The guest's first access to its performance monitors since bind(). False: it has none, or they are there already.
+bool Aarch64VCpu::claim_pmu() noexcept {
+  if (!has_pmu_ || pmu_is_live_) {
+    return false;
+  }
+  hw::load_pmu(pmu_, pmu_counters());
+  registers_.mdcr_el2 = Mdcr::from(registers_.mdcr_el2).with<Mdcr::TPM>(false).with<Mdcr::TPMCR>(false).raw;
+  hw::write_mdcr(registers_.mdcr_el2);
+  pmu_is_live_ = true;
+  return true;
+}
+
+// An answer of the vector does not end a single step (SPSR_EL2.SS stays), vmexit_handler() does. So while the guest
+// steps nothing is answered at the vector, and while it does not the vector need not look.
+void Aarch64VCpu::choose_vectors() noexcept {
+  if (debug_.steps() != has_plain_vectors_) {
+    has_plain_vectors_ = debug_.steps();
+    hw::use_vectors(has_plain_vectors_ ? Vectors::plain : cpu_->vectors_);
+  }
+}
+
+// After the guest changed its debug registers.
+void Aarch64VCpu::apply_debug() noexcept {
+  if (debug_.in_use()) {
+    hw::load_debug(debug_);
+  }
+  choose_vectors();
+  registers_.mdscr_el1 = debug_.hardware_mdscr();
+  hw::write_mdscr(registers_.mdscr_el1);
+}
+
 Result<AxVCpuExitReason> Aarch64VCpu::run() noexcept {
   if (const Result<> entered = enter(); !entered) {
     return std::unexpected(entered.error());
@@ -305,7 +378,7 @@ Result<> Aarch64VCpu::take_pending(PendingAccess::Kind wanted) noexcept {
     return fail(Errc::no_access_pending, 0, static_cast<std::uint64_t>(kind_of(exit_)));
   }
   pending_.kind = PendingAccess::Kind::none;
-  frame.elr += 4;
+  ExitPath::advance(*this);
   return {};
 }
 

@@ -38,7 +38,8 @@ def _command(fault: Fault, cpu: str, folder: Path) -> list[str]:
     if fault.content:
         image = folder / "kernel.bin"
         image.write_bytes(fault.content)
-    vm = bundle.SingleVm(image, None, None, f"fault={fault.guest or fault.name}", fault.cpus, MEMORY_MIB, "info")
+    vm = bundle.SingleVm(image, None, None, f"fault={fault.guest or fault.name}", fault.cpus, MEMORY_MIB, "info",
+                         pmu=fault.pmu)
     source = bundle.source(vm)
     if fault.simulate:
         source = source.replace("hypervisor {", f"hypervisor {{ simulate = {bundle.quoted(fault.simulate)};", 1)

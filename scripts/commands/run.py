@@ -66,7 +66,8 @@ def _make_bundle(options: argparse.Namespace, folder: Path) -> bundle.Totals:
     kernel = paths.GUEST_KERNEL if options.default_guest else options.kernel
     initrd = paths.GUEST_INITRAMFS if options.default_initrd else options.initrd
     vm = bundle.SingleVm(kernel, options.firmware, initrd, run_options.bootargs(options), options.vcpus or 1,
-                         options.memory or 512, options.log or "info", options.recorder or "on", options.trace)
+                         options.memory or 512, options.log or "info", options.recorder or "on", options.trace,
+                         options.pmu or "on")
     if kernel:
         run_options.check_fits(kernel, initrd, vm.memory_mib)
     dts = folder / "bundle.dts"
@@ -83,6 +84,9 @@ def _bundle_of_files(options: argparse.Namespace, folder: Path, dtb: Path) -> bu
         roots.append(bundle.load(part.read_bytes(), file))
     root = roots[0] if len(roots) == 1 else bundle.merge(roots)
     totals = bundle.place(root)
+    if options.pmu:
+        for vm in root.child("vms").children.values():
+            vm.set_string("pmu", options.pmu)
     if options.log:
         root.child("hypervisor").set_string("log-level", options.log)
     if options.recorder:

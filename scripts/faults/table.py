@@ -23,6 +23,7 @@ class Fault:
     after: tuple[int, ...] = ()  # codes that are right, too, and come before
     cpu: str = "max,pauth-impdef=on"
     cpus: int = 1
+    pmu: str = "on"
     simulate: str = ""  # /hypervisor simulate: hypervisor/simulate.def
     guest: str = ""  # the name in guests/faults, when it is another one
     image: str = ""  # a file of the build in place of guests/faults.img
@@ -90,7 +91,7 @@ FAULTS = [
     Fault("cpu-on-twice", CALL, 27, "CPU_ON of a CPU that is on", cpus=2),
     _simulated("reset", CALL, 31, "the machine resets after an SMC went to the firmware", reboots=True),
 
-    Fault("pmu-register", GUEST, 18, "a register of the performance monitors, which are hidden"),
+    Fault("pmu-register", GUEST, 18, "a register of the performance monitors, which are hidden", pmu="off"),
     Fault("lor-register", GUEST, 18, "a register of the LORegions, which are hidden"),
     Fault("sve", GUEST, 19, "an SVE instruction, which is hidden"),
     Fault("undefined", GUEST, 19, "UDF, and a vector that only spins"),

@@ -29,6 +29,7 @@ class SingleVm:
     log_level: str
     recorder: str = "on"
     trace_file: Path | None = None
+    pmu: str = "on"
 
 
 @dataclass
@@ -72,7 +73,8 @@ def source(vm: SingleVm) -> str:
     if vm.bootargs:
         lines.append(f"bootargs = {quoted(vm.bootargs)};")
     lines += [f"cpus = <{vm.cpus}>;", f"memory-mib = <{vm.memory_mib}>;",
-              f"affinity = <{' '.join(map(str, range(vm.cpus)))}>;", "gic-version = <3>;"]
+              f"affinity = <{' '.join(map(str, range(vm.cpus)))}>;", "gic-version = <3>;",
+              f'pmu = "{vm.pmu}";']
     body = "".join(f"      {line}\n" for line in lines)
     trace = f"trace-file = {quoted(str(vm.trace_file))}; " if vm.trace_file else ""
     return ("/dts-v1/;\n/ {\n"

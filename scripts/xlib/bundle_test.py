@@ -34,6 +34,7 @@ class SourceTest(unittest.TestCase):
         self.assertEqual(node.string("bootargs"), bootargs)
         self.assertEqual(node.cells("affinity"), [0, 1, 2])
         self.assertEqual(node.cells("memory-mib"), [128])
+        self.assertEqual(node.string("pmu"), "on")
         self.assertEqual(root.child("images").child("kernel").properties["data"], b"kernel")
         self.assertEqual(root.child("hypervisor").string("log-level"), "debug")
 

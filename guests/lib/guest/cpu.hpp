@@ -89,7 +89,7 @@ inline PerCpu& this_cpu() noexcept {
 }
 [[nodiscard]] PerCpu& cpu(unsigned index) noexcept;
 
-// Runs `body`; the synchronous exceptions it takes are recorded and not reported.
+// A single step's goes on where it is, with PSTATE.D set. Runs `body`; the synchronous exceptions it takes are recorded and not reported.
 template <class Body>
 Caught catching(Body body, Resume resume = Resume::next) noexcept {
   PerCpu& self = this_cpu();

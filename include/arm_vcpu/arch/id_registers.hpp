@@ -16,6 +16,7 @@ class TextBuffer;
 // What the policy takes from the VM.
 struct GuestIdLimits {
   unsigned ipa_bits = 48;
+  bool pmu = false;  // it has the CPU's performance monitors
 };
 
 // In the ID group: op0 3, op1 0, CRn 0, CRm 1 to 7. Encodings of it without a register read as 0. MIDR_EL1, MPIDR_EL1
@@ -33,7 +34,7 @@ inline constexpr unsigned kIdRegisterCount = 56;
   return SysRegId{3, 0, 0, 1 + index / 8, index % 8};
 }
 
-enum class IdPolicy : std::uint8_t { keep, hide, cap, cap_pa_range };
+enum class IdPolicy : std::uint8_t { keep, hide, cap, cap_pa_range, cap_pmu };
 
 // One row of id_policy.def.
 struct IdField {
@@ -73,9 +74,11 @@ inline constexpr IdField kIdFields[] = {
   for (const IdField& field : kIdFields) {
     if (field.index != index || field.policy == IdPolicy::hide) continue;
     std::uint64_t value = bits::extract(hardware_value, field.hi, field.lo);
-    const std::uint64_t most = field.policy == IdPolicy::keep  ? value
-                               : field.policy == IdPolicy::cap ? field.value
-                                                               : pa_range_within(limits.ipa_bits);
+    constexpr std::uint64_t kImplementationDefinedPmu = 0xF;
+    if (field.policy == IdPolicy::cap_pmu && (!limits.pmu || value == kImplementationDefinedPmu)) continue;
+    const std::uint64_t most = field.policy == IdPolicy::keep           ? value
+                               : field.policy == IdPolicy::cap_pa_range ? pa_range_within(limits.ipa_bits)
+                                                                        : field.value;
     value = value < most ? value : most;
     guest_value |= value << field.lo;
   }

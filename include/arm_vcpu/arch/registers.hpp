@@ -119,7 +119,9 @@ struct Mdcr : bits::Image<Mdcr> {
   using TDRA = Flag<11>;
   using E2PB = Field<13, 12>;
   using TPMS = Flag<14>;
+  using HPMD = Flag<17>;
   using TTRF = Flag<19>;
+  using HCCD = Flag<23>;
   using E2TB = Field<25, 24>;
 };
 
@@ -189,6 +191,7 @@ struct IdAa64Dfr0 : bits::Image<IdAa64Dfr0> {
   using BRPs = Field<15, 12, std::uint8_t>;
   using WRPs = Field<23, 20, std::uint8_t>;
   using PMSVer = Field<35, 32, std::uint8_t>;
+  using DoubleLock = Field<39, 36, std::uint8_t>;
   using TraceFilt = Field<43, 40, std::uint8_t>;
 };
 

@@ -19,6 +19,7 @@
 //         memory-mib = <512>;            // default 512
 //         affinity = <0 1 2 3>;          // optional: the physical CPU of each vCPU, ascending
 //         gic-version = <3>;             // optional
+//         pmu = "on";                    // performance monitors, the default
 //       };
 //     };
 //     hypervisor { log-level = "info"; recorder = "on"; vectors = "answering"; trace-file = "exits.trace"; };  // all optional
@@ -65,6 +66,7 @@ struct BundleVm {
   std::uint64_t memory_bytes{};
   std::array<std::uint16_t, kMaxBundleVcpus> affinity{};  // the first `cpus` entries, when has_affinity
   bool has_affinity{};
+  bool pmu{true};  // performance monitors, where the machine has them
 };
 
 class Bundle {

@@ -18,6 +18,7 @@ struct GuestFdtConfig {
   unsigned cpus{1};                              // 1 to guest_machine::kMaxVcpus
   std::string_view cpu_compatible{"arm,armv8"};  // cpu_compatible_of() gives it
   std::string_view bootargs{};                   // empty: no property
+  bool pmu{};                                    // performance monitors, PPI 7
   IpaRange ramdisk{};                            // empty: no properties
   std::span<const std::byte> kaslr_seed{};       // 8 bytes of entropy, or empty: no property
   std::span<const std::byte> rng_seed{};         // entropy, 32 bytes in QEMU, or empty: no property

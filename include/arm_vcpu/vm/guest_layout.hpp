@@ -34,10 +34,12 @@ inline constexpr std::uint32_t kSecureTimerPpi = 13;
 inline constexpr std::uint32_t kPhysicalTimerPpi = 14;
 inline constexpr std::uint32_t kVirtualTimerPpi = 11;
 inline constexpr std::uint32_t kHypervisorTimerPpi = 10;
+inline constexpr std::uint32_t kPmuPpi = 7;
 
 inline constexpr std::uint32_t kUartIntid = 32 + kUartSpi;
 inline constexpr std::uint32_t kPhysicalTimerIntid = 16 + kPhysicalTimerPpi;
 inline constexpr std::uint32_t kVirtualTimerIntid = 16 + kVirtualTimerPpi;
+inline constexpr std::uint32_t kPmuIntid = 16 + kPmuPpi;
 
 inline constexpr unsigned kMaxVcpus = 123;
 

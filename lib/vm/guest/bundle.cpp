@@ -308,7 +308,8 @@ bool BundleParser::parse_vms() noexcept {
 bool BundleParser::parse_vm(int node, BundleVm& vm) noexcept {
   static constexpr std::string_view kProperties[] = {"compatible", "description", "kernel", "firmware",
                                                      "ramdisk",    "bootargs",    "cpus",   "affinity",
-                                                     "memory-mib", "gic-version"};
+                                                     "memory-mib", "gic-version", "pmu"};
+  static constexpr std::string_view kSwitch[] = {"off", "on"};
   constexpr std::uint64_t kOnlyGicVersion = 3;
   if (!check_compatible(node, "arm-vcpu,vm") || !check_properties(node, kProperties) || !check_subnodes(node, {})) {
     return false;
@@ -325,12 +326,14 @@ bool BundleParser::parse_vm(int node, BundleVm& vm) noexcept {
   std::uint64_t cpus = vm.cpus;
   std::uint64_t memory_mib = kDefaultGuestMib;
   std::uint64_t gic_version = kOnlyGicVersion;
+  std::size_t pmu = 1;
   const std::uint64_t most_cpus = std::min(limits_.vcpus_per_vm, kMaxBundleVcpus);
   if (!read_text(node, "description", vm.name) || !read_text(node, "bootargs", vm.bootargs) ||
       !find_image(node, has_kernel ? "kernel" : "firmware", has_kernel ? "kernel" : "firmware", vm.boot_file) ||
       !find_image(node, "ramdisk", "ramdisk", vm.ramdisk) || !read_number(node, "cpus", {1, most_cpus}, cpus) ||
       !read_number(node, "memory-mib", {kMinGuestMib, kMaxGuestMib}, memory_mib) ||
-      !read_number(node, "gic-version", {kOnlyGicVersion, kOnlyGicVersion}, gic_version)) {
+      !read_number(node, "gic-version", {kOnlyGicVersion, kOnlyGicVersion}, gic_version) ||
+      !read_choice(node, "pmu", kSwitch, pmu)) {
     return false;
   }
   if (has_kernel) {
@@ -340,6 +343,7 @@ bool BundleParser::parse_vm(int node, BundleVm& vm) noexcept {
   }
   vm.cpus = static_cast<unsigned>(cpus);
   vm.memory_bytes = memory_mib << 20;
+  vm.pmu = pmu != 0;
   return parse_affinity(node, vm);
 }
 

@@ -68,6 +68,7 @@ Source good() {
   source.text("/hypervisor", "log-level", "debug");
   source.text("/vms/vm1", "compatible", "arm-vcpu,vm")
       .text("/vms/vm1", "firmware", "uboot")
+      .text("/vms/vm1", "pmu", "off")
       .cells("/vms/vm1", "affinity", {4});
   source.text("/vms/vm0", "compatible", "arm-vcpu,vm")
       .text("/vms/vm0", "description", "Debian 12")
@@ -117,6 +118,7 @@ TEST(Bundle, ReadsEverything) {
   EXPECT_EQ(debian.bootargs, "console=ttyAMA0");
   EXPECT_EQ(debian.cpus, 4U);
   EXPECT_EQ(debian.memory_bytes, std::uint64_t{1024} << 20);
+  EXPECT_TRUE(debian.pmu);
   ASSERT_TRUE(debian.has_affinity);
   EXPECT_EQ(debian.affinity[3], 3U);
 
@@ -129,6 +131,7 @@ TEST(Bundle, ReadsEverything) {
   EXPECT_EQ(uboot.cpus, 1U);
   EXPECT_EQ(uboot.memory_bytes, std::uint64_t{512} << 20);
   EXPECT_EQ(uboot.affinity[0], 4U);
+  EXPECT_FALSE(uboot.pmu);
 }
 
 TEST(Bundle, OptionalThingsMayBeAbsent) {
@@ -268,6 +271,8 @@ const Bad kBad[] = {
      "/vms/vm0: memory-mib: is 5 bytes long; a number is one cell of 4 bytes: <N>"},
     {"GicVersion", [](Source& s) { s.cells("/vms/vm0", "gic-version", {2}); },
      "/vms/vm0: gic-version: is 2, the least is 3"},
+    {"Pmu", [](Source& s) { s.text("/vms/vm0", "pmu", "maybe"); },
+     "/vms/vm0: pmu: has a value that is not supported: \"maybe\""},
     {"AffinityCount", [](Source& s) { s.cells("/vms/vm0", "affinity", {0, 1, 2}); },
      "/vms/vm0: affinity: lists 3 physical CPUs for 4 vCPUs"},
     {"AffinityBytes", [](Source& s) { s.raw("/vms/vm0", "affinity", "\0\1\2\3\4"s); },

@@ -135,6 +135,13 @@ void write_uart(Writer& fdt) noexcept {
   fdt.end();
 }
 
+void write_pmu(Writer& fdt) noexcept {
+  fdt.begin("pmu");
+  fdt.cells("interrupts", kPpi, guest_machine::kPmuPpi, kLevelHigh);
+  fdt.text("compatible", "arm,armv8-pmuv3");
+  fdt.end();
+}
+
 void write_gic(Writer& fdt, unsigned cpus) noexcept {
   fdt.begin("intc@8000000");
   fdt.cells("phandle", gic_phandle(cpus));
@@ -249,6 +256,7 @@ Result<std::size_t> write_guest_fdt(std::span<std::byte> buffer, const GuestFdtC
   write_psci(fdt);
   write_memory(fdt, config.ram);
   write_uart(fdt);
+  if (config.pmu) write_pmu(fdt);
   write_gic(fdt, config.cpus);
   write_cpus(fdt, config);
   write_timer(fdt);

@@ -62,7 +62,7 @@ class GuestFdt : public ::testing::Test {
 };
 
 TEST_F(GuestFdt, OneCpuAsQemuWritesIt) {
-  const void* fdt = write({.ram = {0x40000000, 256 << 20}, .cpus = 1, .cpu_compatible = "arm,cortex-a57"});
+  const void* fdt = write({.ram = {0x40000000, 256 << 20}, .cpus = 1, .cpu_compatible = "arm,cortex-a57", .pmu = true});
   EXPECT_EQ(listing(fdt), listing(recorded("virt_1").data()));
 }
 
@@ -71,14 +71,19 @@ TEST_F(GuestFdt, FourCpusWithLinuxAsQemuWritesIt) {
                            .cpus = 4,
                            .cpu_compatible = "arm,cortex-a57",
                            .bootargs = "console=ttyAMA0 quiet",
+                           .pmu = true,
                            .ramdisk = {0x48000000, 300000}});
   EXPECT_EQ(listing(fdt), listing(recorded("virt_4_linux").data()));
 }
 
 TEST_F(GuestFdt, TwentyCpusWithTwoAff1ValuesAsQemuWritesIt) {
   const void* fdt =
-      write({.ram = {0x40000000, std::uint64_t{4096} << 20}, .cpus = 20, .cpu_compatible = "arm,cortex-a57"});
+      write({.ram = {0x40000000, std::uint64_t{4096} << 20}, .cpus = 20, .cpu_compatible = "arm,cortex-a57", .pmu = true});
   EXPECT_EQ(listing(fdt), listing(recorded("virt_20").data()));
+}
+
+TEST_F(GuestFdt, WithoutPerformanceMonitorsThereIsNoNode) {
+  EXPECT_LT(fdt_path_offset(write({.ram = {0x40000000, 256 << 20}}), "/pmu"), 0);
 }
 
 TEST_F(GuestFdt, EntropyIsWrittenOnlyWhenGiven) {

@@ -16,7 +16,7 @@ record() { # NAME OPTION...
     -display none -nic none "$@" 2>/dev/null
   for node in $(fdtget -l "$work/$name.dtb" /); do
     case $node in
-      virtio_mmio@* | platform-bus@* | fw-cfg@* | gpio-keys | pl061@* | pl031@* | pcie@* | pmu | flash@*)
+      virtio_mmio@* | platform-bus@* | fw-cfg@* | gpio-keys | pl061@* | pl031@* | pcie@* | flash@*)
         fdtput -r "$work/$name.dtb" "/$node" ;;
     esac
   done

@@ -75,8 +75,7 @@ class DebugPmuTest : public ::testing::Test {
   Aarch64VCpu two = *Aarch64VCpu::create({.mpidr_el1 = 1, .dtb_addr = 0});
 };
 
-// --- debug registers
-// --------------------------------------------------------------------------------------------------
+// --- debug registers ------------------------------------------------------------------------------------------------
 
 TEST_F(DebugPmuTest, EveryDebugRegisterTrapsAlways) {
   prepare(one);
@@ -189,8 +188,28 @@ TEST_F(DebugPmuTest, AnEmulatedInstructionEndsASingleStep) {
   EXPECT_FALSE(ss()) << "PSTATE.SS is 0 on entry to EL1";
 }
 
-// --- performance monitors
-// ---------------------------------------------------------------------------------------------
+TEST_F(DebugPmuTest, NothingIsAnsweredAtTheVectorWhileTheGuestSteps) {
+  prepare(one);
+  ASSERT_TRUE(one.bind(per_cpu));
+  execute(one, msr(sysreg::OSLAR_EL1, 0), msr(sysreg::MDSCR_EL1, kMde));
+  EXPECT_EQ(fake::cpu().vectors, Vectors::answering);
+  execute(one, msr(sysreg::MDSCR_EL1, kSs));
+  EXPECT_EQ(fake::cpu().vectors, Vectors::plain);
+  ASSERT_TRUE(one.unbind());
+  EXPECT_EQ(fake::cpu().vectors, Vectors::answering);
+  ASSERT_TRUE(one.bind(per_cpu));
+  EXPECT_EQ(fake::cpu().vectors, Vectors::plain);
+  execute(one, msr(sysreg::OSLAR_EL1, 1));
+  EXPECT_EQ(fake::cpu().vectors, Vectors::answering);
+  ASSERT_TRUE(one.unbind());
+  ASSERT_TRUE(per_cpu.hardware_disable());
+  ASSERT_TRUE(per_cpu.hardware_enable(Vectors::plain));
+  ASSERT_TRUE(one.bind(per_cpu));
+  execute(one, msr(sysreg::OSLAR_EL1, 0), msr(sysreg::MDSCR_EL1, 0));
+  EXPECT_EQ(fake::cpu().vectors, Vectors::plain) << "what hardware_enable() was told";
+}
+
+// --- performance monitors -------------------------------------------------------------------------------------------
 
 TEST_F(DebugPmuTest, TheFirstTouchBringsThePmuAndTheInstructionRunsAgain) {
   prepare(one);

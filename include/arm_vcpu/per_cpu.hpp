@@ -45,7 +45,6 @@ class Aarch64PerCpu {
 
   unsigned index_{};
   bool enabled_{};
-  Vectors vectors_{};
   Capabilities capabilities_{};
   Aarch64VCpu* current_{};
   trace::Ring* trace_{};

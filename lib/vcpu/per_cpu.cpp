@@ -23,7 +23,6 @@ Result<> Aarch64PerCpu::hardware_enable(Vectors vectors) noexcept {
   host_os_lock_ = host.os_lock;
   vectors_ = vectors;
   hw::take_el2(vectors);
-  vectors_ = vectors;
   enabled_ = true;
   return {};
 }

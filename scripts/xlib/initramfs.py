@@ -35,6 +35,15 @@ def archive(busybox: bytes, files: dict[str, bytes]) -> bytes:
         for folder in list(PurePosixPath(name).parents)[:-1]:
             entries.setdefault(str(folder), (stat.S_IFDIR | 0o755, b"", (0, 0)))
         entries[name] = (stat.S_IFREG | 0o755, data, (0, 0))
+    return _archive(entries)
+
+
+def appendix(files: dict[str, bytes]) -> bytes:
+    """An archive to be put behind another one: the kernel unpacks both. `files`: as above; their folders exist."""
+    return _archive({name: (stat.S_IFREG | 0o755, data, (0, 0)) for name, data in files.items()})
+
+
+def _archive(entries: dict[str, tuple[int, bytes, tuple[int, int]]]) -> bytes:
     parts = [_entry(name, mode, data, inode, device)
              for inode, (name, (mode, data, device)) in enumerate(sorted(entries.items()), start=1)]
     return b"".join(parts) + _entry("TRAILER!!!", 0)

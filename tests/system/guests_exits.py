@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The guest that raises every exit reason and checks each outcome. Arguments: CPU model, number of vCPUs."""
+"""The guest that raises every exit reason and checks each outcome. Arguments: CPU model, number of vCPUs, options of
+`./x run`."""
 import re
 import sys
 
@@ -19,7 +20,7 @@ def reasons() -> set[str]:
 def test() -> None:
     cpu, vcpus = sys.argv[1], int(sys.argv[2])
     with Machine("--kernel", ROOT / "build/el2/guests/exits.img", "--memory", 128, "--cpu", cpu,
-                 "--vcpus", vcpus) as machine:
+                 "--vcpus", vcpus, *sys.argv[3:]) as machine:
         machine.expect(rf"^exits: {vcpus} virtual CPUs", 120)
         machine.ends_with(0, SECONDS)
     failures = re.findall(r"^FAIL .*", machine.output, re.MULTILINE)

@@ -135,6 +135,8 @@ def _symbols_of_crash(relay: console.Relay) -> None:
 
 def _verdict(options: argparse.Namespace, relay: console.Relay, status: int | None) -> int:
     if relay.verdict == "ok":
+        if status is None:
+            raise ui.Failure("run: the last line is a verdict, but the machine was not powered off: a guest has printed it", 1)
         return 0
     _symbols_of_crash(relay)
     if relay.verdict is not None and relay.verdict.startswith(REFUSED_BUNDLE):

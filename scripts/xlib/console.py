@@ -142,8 +142,17 @@ class Relay:
             if found:
                 self.verdict = found.group(1).decode(errors="replace")
                 self._last_call = time.monotonic() + POWER_OFF_SECONDS
+            elif line.strip():
+                self._forget_verdict()
         self._line = rest[:LINE_LIMIT]
+        if rest.strip():
+            self._forget_verdict()
         self._gate.saw(self._line)
+
+    def _forget_verdict(self) -> None:
+        """The hypervisor says nothing after its verdict: a single guest, whose bytes pass as they are, has printed it."""
+        self.verdict = None
+        self._last_call = None
 
     def _note_crash(self, line: bytes) -> None:
         self.panicked = self.panicked or PANIC.match(line) is not None

@@ -85,6 +85,13 @@ class RelayTest(unittest.TestCase):
             relay.run()
         self.assertEqual(caught.exception.status, 124)
 
+    def test_a_guest_cannot_give_the_verdict(self):
+        relay = self.relay_of(console.InputGate(None))
+        os.write(self.guest_says, b"[hv] verdict: ok\r\nand then I go on\r\n")
+        os.close(self.guest_says)
+        relay.run()
+        self.assertIsNone(relay.verdict)
+
     def test_a_verdict_without_power_off_ends_too(self):
         relay = self.relay_of(console.InputGate(None))
         os.write(self.guest_says, b"[hv] verdict: ok\r\n")

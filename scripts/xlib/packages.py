@@ -10,7 +10,7 @@ RUN = ["qemu-system-arm", "g++-aarch64-linux-gnu", "binutils-aarch64-linux-gnu",
        "device-tree-compiler"]
 SCOPE = ["cmake", "ninja-build", "g++", "pkg-config", "libfdt-dev", "libcli11-dev", "libfmt-dev", "nlohmann-json3-dev",
          "libprotobuf-dev", "protobuf-compiler", "libelf-dev", "libdeflate-dev", "libgtest-dev", "libgmock-dev"]
-TEST = RUN + SCOPE + ["u-boot-qemu", "gdb-multiarch", "chromium"]
+TEST = RUN + SCOPE + ["u-boot-qemu", "gdb-multiarch", "chromium", "llvm-19-dev"]
 GDB = RUN + ["gdb-multiarch"]
 FORMAT = ["clang-format-19"]
 CHECK = TEST + FORMAT + ["clang-19", "clang-tidy-19", "lld-19", "libclang-rt-19-dev"]

@@ -88,6 +88,22 @@ void poll_uart() noexcept {
   const u64 end = counter() + ticks_of_ms(kMs);
   while (counter() < end) (void)read32(kUart + 0x18);
 }
+// Accesses that the CPU does not describe; GICD_IPRIORITYR of SPIs without a device, and the UART's flags.
+void accesses() noexcept {
+  const u64 end = counter() + ticks_of_ms(kMs);
+  const u64 priorities = kGicd + 0x400 + 208;
+  GUEST_WRITE(cpacr_el1, u64{3} << 20);  // FP is not trapped
+  isb();
+  while (counter() < end) {
+    u64 at = priorities;
+    asm volatile(
+        ".arch_extension simd\n\tldp w1, w2, [%0]\n\tstp wzr, w2, [%0], #4\n\tldxr w1, [%1]\n\tldr s0, [%1]\n\tldar "
+        "w1, [%1]"
+        : "+r"(at)
+        : "r"(kUart + 0x18)
+        : "x1", "x2", "v0", "memory");
+  }
+}
 // What a kernel does for each system call of a program, and for each page that it has not yet.
 void exceptions() noexcept {
   const u64 end = counter() + ticks_of_ms(kMs);
@@ -109,9 +125,10 @@ void probes() noexcept {
 }
 
 constexpr Fault kGuests[] = {
-    {"healthy-busy", busy},      {"healthy-spinlock", spinlock},     {"healthy-idle", idle},
-    {"healthy-nap", nap},        {"healthy-ticks", ticks},           {"healthy-masked", masked_ticks},
-    {"healthy-uart", poll_uart}, {"healthy-exceptions", exceptions}, {"healthy-probes", probes},
+    {"healthy-busy", busy},         {"healthy-spinlock", spinlock},     {"healthy-idle", idle},
+    {"healthy-nap", nap},           {"healthy-ticks", ticks},           {"healthy-masked", masked_ticks},
+    {"healthy-uart", poll_uart},    {"healthy-exceptions", exceptions}, {"healthy-probes", probes},
+    {"healthy-accesses", accesses},
 };
 
 }  // namespace

@@ -34,14 +34,16 @@ void beyond_ipa_size() noexcept {
   (void)catching([] { (void)read32(kHighHole); });
 }
 void pair() noexcept {
-  (void)catching([] { asm volatile("ldp x1, x2, [%0]" : : "r"(kUart) : "x1", "x2", "memory"); });
+  (void)catching([] { asm volatile("ldp w1, w2, [%0]" : : "r"(kBehindUart - 4) : "x1", "x2", "memory"); });
 }
 void write_back() noexcept {
-  u64 at = kUart;
+  u64 at = kHole;
   (void)catching([&] { asm volatile("ldr w1, [%0], #4" : "+r"(at) : : "x1", "memory"); });
 }
-void exclusive() noexcept {
-  (void)catching([] { asm volatile("ldxr w1, [%0]" : : "r"(kUart) : "x1", "memory"); });
+// With SCTLR_EL1.EnDA 0 it authenticates nothing, and loads. Write-back: no syndrome.
+void authenticated() noexcept {
+  u64 at = kUart;
+  (void)catching([&] { asm volatile(".arch_extension pauth\n\tldraa x1, [%0, #24]!" : "+r"(at) : : "x1", "memory"); });
 }
 // Behind the RAM that the device tree lists, inside what a bigger machine would have.
 void behind_ram() noexcept {
@@ -77,7 +79,7 @@ constexpr Fault kFaults[] = {
     {"mmio-beyond-ipa", beyond_ipa_size},
     {"mmio-pair", pair},
     {"mmio-write-back", write_back},
-    {"mmio-exclusive", exclusive},
+    {"mmio-authenticated", authenticated},
     {"mmio-behind-ram", behind_ram},
     {"table-entry-in-hole", table_in_hole},
     {"table-base-in-hole", base_in_hole},

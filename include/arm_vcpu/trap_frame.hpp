@@ -36,6 +36,12 @@ struct TrapFrame {
   constexpr void set_argument(std::uint64_t value) noexcept { gpr[0] = value; }
   [[nodiscard]] constexpr std::uint64_t exception_pc() const noexcept { return elr; }
   constexpr void set_exception_pc(std::uint64_t pc) noexcept { elr = pc; }
+  // The instruction at the PC has been carried out here: the next one, as the CPU would have left PSTATE.
+  // [armarm] "Software Step exceptions"; "Effect of entering ... BTYPE"
+  constexpr void complete_instruction() noexcept {
+    elr += 4;
+    spsr = spsr.with<Spsr::SS>(false).with<Spsr::BTYPE>(0);
+  }
 };
 
 // Which vector took the exit.
@@ -43,6 +49,7 @@ enum class TrapKind : std::uint64_t { sync, irq, fiq, serror };
 
 // The inputs of every decision about an exit, latched once at the vector. Nothing reads ESR_EL2, FAR_EL2 or HPFAR_EL2
 // again, so a recorded frame decodes as the live one did. For irq and fiq, esr, far and hpfar keep their last values.
+// While one instruction is carried out by several exits, far and hpfar are those of the access that is reported.
 struct ExitFrame {
   TrapFrame frame;
   Esr esr{};

@@ -10,6 +10,7 @@
 #include "arm_vcpu/arch/sysreg_id.hpp"
 #include "arm_vcpu/capabilities.hpp"
 #include "arm_vcpu/debug_registers.hpp"
+#include "arm_vcpu/emulation.hpp"
 #include "arm_vcpu/exit_reason.hpp"
 #include "arm_vcpu/guest_system_registers.hpp"
 #include "arm_vcpu/per_cpu.hpp"
@@ -141,13 +142,15 @@ class Aarch64VCpu final : VCpuContext {
   void release_fp(Aarch64PerCpu& cpu) noexcept;
 
   // Enters the guest; returns at the next exit that the vCPU does not handle itself. An access that was reported and
-  // not completed is executed again. Errors: not_bound.
+  // not completed is executed again. An instruction that the CPU does not describe is carried out here, by one exit for
+  // each of its accesses to what stage 2 does not map; the guest is entered behind it. Errors: not_bound.
   [[nodiscard]] Result<AxVCpuExitReason> run() noexcept;
   // The same without a copy: the reason is last_exit(), until the next enter().
   [[nodiscard]] Result<> enter() noexcept;
   [[nodiscard]] const AxVCpuExitReason& last_exit() const noexcept { return exit_; }
 
-  // Answers. Each moves the PC past the instruction. Errors: no_access_pending.
+  // Answers. Each moves the PC past the instruction; of an instruction with several accesses, the last one does.
+  // Errors: no_access_pending.
   [[nodiscard]] Result<> complete_mmio_read(std::uint64_t value) noexcept;  // cut to the width, then extended
   [[nodiscard]] Result<> complete_mmio_write() noexcept;
   [[nodiscard]] Result<> complete_sysreg_read(std::uint64_t value) noexcept;
@@ -217,6 +220,18 @@ class Aarch64VCpu final : VCpuContext {
     AccessWidth width{};
     AccessWidth reg_width{};
     bool signed_ext{};
+    bool emulated{};  // one access of `emulation_`
+  };
+
+  // An instruction that is carried out here, access by access, since the CPU does not describe it.
+  struct EmulatedAccess {
+    std::uint64_t far{};       // FAR_ELx of an abort at its first byte
+    std::uint64_t retry_pc{};  // where fetched instruction and syndrome disagreed last
+    unsigned retries{};
+    bool active{};
+    bool answered{};  // the access that was reported
+    bool is_el0{};    // its permissions
+    bool pan{};
   };
 
   // Sanitised ID registers, op0 3, op1 0, CRn 0, CRm 1 to 7.
@@ -230,6 +245,21 @@ class Aarch64VCpu final : VCpuContext {
   void apply_debug() noexcept;
   void choose_vectors() noexcept;
   [[nodiscard]] unsigned pmu_counters() const noexcept;
+  void drop_access() noexcept {
+    pending_ = {};
+    emulated_.active = false;
+  }
+
+  // Emulation of one instruction (emulate.cpp). True: an exit is to be returned, in exit_.
+  bool begin_emulation(std::uint64_t ipa) noexcept;
+  bool resume_emulation() noexcept;
+  bool step_emulation(bool in_handler) noexcept;
+  bool answer_emulated(PendingAccess::Kind wanted, std::uint64_t value) noexcept;
+  void finish_emulation(bool in_handler) noexcept;
+  bool retry_instruction(std::uint64_t ipa) noexcept;
+  bool refuse_instruction(std::uint64_t ipa) noexcept;
+  bool prepare_pages(std::uint64_t ipa, bool& any_unmapped) noexcept;
+  void report(const Emulation::Piece& piece, std::uint64_t ipa) noexcept;
 
   AxVCpuExitReason exit_;
   PendingAccess pending_;
@@ -251,6 +281,8 @@ class Aarch64VCpu final : VCpuContext {
   FpSimdState fp_;
   DebugRegisters debug_;
   PmuState pmu_;
+  EmulatedAccess emulated_;
+  Emulation emulation_;
 };
 
 // The exit path. The vector calls vmexit_handler(), which calls the rest; a debugger can stop in each.

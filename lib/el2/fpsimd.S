@@ -38,6 +38,32 @@ arm_vcpu_save_fp:
     ret
     .size   arm_vcpu_save_fp, . - arm_vcpu_save_fp
 
+// One register: the load or store of Qn is entry n of a table whose entries are 16 bytes long.
+.macro FP_ONE_REGISTER name, op
+    .global \name
+    .hidden \name
+    .type   \name, %function
+    .balign 16
+\name:
+    bti     c
+    adr     x2, .Ltable_\name
+    add     x2, x2, x0, lsl #4
+    br      x2
+    .balign 16
+.Ltable_\name:
+    .irp    n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
+    bti     j
+    \op     q\n, [x1]
+    ret
+    nop
+    .endr
+    .size   \name, . - \name
+.endm
+
+// void NAME(std::uint64_t x0 /* 0 to 31 */, std::uint64_t* x1 /* two of them */). Clobbers x2.
+    FP_ONE_REGISTER arm_vcpu_read_vector, str
+    FP_ONE_REGISTER arm_vcpu_write_vector, ldr
+
 // void arm_vcpu_load_fp(const FpSimdState* x0). Clobbers x1, x2.
     .global arm_vcpu_load_fp
     .hidden arm_vcpu_load_fp

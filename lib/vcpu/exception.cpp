@@ -33,6 +33,19 @@ bool touches_pmu_from_aarch32(Esr esr) noexcept {
   return iss.get<SysRegIss::CRn>() == 9 || (iss.get<SysRegIss::CRn>() == 14 && iss.get<SysRegIss::CRm>() >= 8);
 }
 
+// Whether the syndrome does not say all: there is none; or the data are big-endian; or FAR is at the start of a page,
+// so that the access may have begun on the page before, which is memory.
+bool needs_instruction(const ExitFrame& exit, DataAbortIss iss) noexcept {
+  if (!iss.get<DataAbortIss::ISV>()) {
+    return true;
+  }
+  if ((exit.far & 0xFFF) == 0 && iss.get<DataAbortIss::SAS>() != 0) {
+    return true;
+  }
+  const SctlrEl1 sctlr = hw::read_sctlr_el1();
+  return exit.frame.spsr.get<Spsr::M>() == kModeEl0t ? sctlr.get<SctlrEl1::E0E>() : sctlr.get<SctlrEl1::EE>();
+}
+
 // Reports what `reason` asks, and remembers how its answer is to be stored.
 bool leave_with_access(Aarch64VCpu& vcpu, const AxVCpuExitReason& reason) noexcept {
   Pending pending{};
@@ -164,6 +177,9 @@ namespace {
   if (iss.get<DataAbortIss::CM>() && !on_walk) {
     ExitPath::advance(vcpu);  // nothing is cached where nothing is mapped: maintenance is complete
     return true;
+  }
+  if (!on_walk && needs_instruction(exit, iss)) {
+    return ExitPath::emulate(vcpu, ipa);
   }
   return leave_with_access(vcpu, decode_data_abort(exit, ipa));
 }

@@ -25,12 +25,9 @@ struct ExitPath {
   static bool claim_pmu(Aarch64VCpu& vcpu) noexcept { return vcpu.claim_pmu(); }
   static DebugRegisters& debug(Aarch64VCpu& vcpu) noexcept { return vcpu.debug_; }
   static void apply_debug(Aarch64VCpu& vcpu) noexcept { vcpu.apply_debug(); }
-  // The instruction has been executed. For a single step that is the step: its exception comes before the next one.
-  // [armarm] "Software Step state machine"
-  static void advance(Aarch64VCpu& vcpu) noexcept {
-    vcpu.frame.elr += 4;
-    vcpu.frame.spsr = vcpu.frame.spsr.with<Spsr::SS>(false);
-  }
+  static void advance(Aarch64VCpu& vcpu) noexcept { vcpu.frame.complete_instruction(); }
+  // What handlers return.
+  static bool emulate(Aarch64VCpu& vcpu, std::uint64_t ipa) noexcept { return !vcpu.begin_emulation(ipa); }
   static void count_handled(Aarch64VCpu& vcpu) noexcept { ++vcpu.handled; }
   static void count_unexpected(Aarch64VCpu& vcpu) noexcept { ++vcpu.unexpected_exits_; }
 

@@ -142,6 +142,65 @@ bool serror_is_pending() noexcept {
 std::optional<std::uint64_t> translate_stage1(std::uint64_t, bool, bool) noexcept {
   return fake::cpu().stage1_result;
 }
+GuestPlace locate(const GuestAccess& access) noexcept {
+  fake::cpu().located.push_back(access);
+  const auto found = fake::cpu().pages.find(access.va & bits::mask(55, 12));
+  if (found == fake::cpu().pages.end()) return {.kind = GuestPlace::Kind::fault, .fsc = Fsc::translation_l3};
+  GuestPlace place = found->second;
+  if (place.kind == GuestPlace::Kind::memory && access.is_write && fake::cpu().read_only) {
+    place = *fake::cpu().read_only;
+  }
+  if (place.kind == GuestPlace::Kind::memory || place.kind == GuestPlace::Kind::unmapped) {
+    place.address |= access.va & 0xFFF;
+  }
+  return place;
+}
+std::uint64_t read_guest(const GuestPlace& place, AccessWidth width) noexcept {
+  std::uint64_t value = 0;
+  for (unsigned i = 0; i < bytes_of(width); ++i) {
+    value |= std::uint64_t{fake::cpu().bytes[place.address + i]} << (8 * i);
+  }
+  return value;
+}
+void write_guest(const GuestPlace& place, AccessWidth width, std::uint64_t value) noexcept {
+  for (unsigned i = 0; i < bytes_of(width); ++i) {
+    fake::cpu().bytes[place.address + i] = static_cast<std::uint8_t>(value >> (8 * i));
+  }
+}
+std::optional<std::uint32_t> fetch_guest(std::uint64_t va) noexcept {
+  const GuestPlace place = locate({.va = va});
+  if (place.kind != GuestPlace::Kind::memory) return std::nullopt;
+  return static_cast<std::uint32_t>(read_guest(place, AccessWidth::word));
+}
+SctlrEl1 read_sctlr_el1() noexcept {
+  return fake::cpu().el1.sctlr_el1;
+}
+std::uint64_t read_sp_el0() noexcept {
+  return fake::cpu().sp_el0;
+}
+void write_sp_el0(std::uint64_t value) noexcept {
+  fake::cpu().sp_el0 = value;
+}
+std::uint64_t read_sp_el1() noexcept {
+  return fake::cpu().live.sp_el1;
+}
+void write_sp_el1(std::uint64_t value) noexcept {
+  fake::cpu().live.sp_el1 = value;
+}
+std::uint64_t zero_block_bytes() noexcept {
+  return 64;
+}
+bool guest_tracks_writes() noexcept {
+  return fake::cpu().tracks_writes;
+}
+std::array<std::uint64_t, 2> read_vector(unsigned n) noexcept {
+  return {fake::cpu().fp.v[2 * n], fake::cpu().fp.v[2 * n + 1]};
+}
+void write_vector(unsigned n, const std::array<std::uint64_t, 2>& value) noexcept {
+  fake::cpu().fp.v[2 * n] = value[0];
+  fake::cpu().fp.v[2 * n + 1] = value[1];
+}
+
 void trap_fp(bool trap) noexcept {
   fake::cpu().log.emplace_back(trap ? "trap_fp 1" : "trap_fp 0");
 }

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -19,6 +20,12 @@ struct Cpu {
   std::uint32_t pending_interrupt = 1023;
   El1State el1{.vbar_el1 = 0x8'0000, .sctlr_el1 = SctlrEl1::from(SctlrEl1::kReset)};
   std::optional<std::uint64_t> stage1_result;
+  std::map<std::uint64_t, hw::GuestPlace> pages;  // by virtual page; elsewhere stage 1 refuses
+  std::map<std::uint64_t, std::uint8_t> bytes;    // of memory, by physical address
+  std::optional<hw::GuestPlace> read_only;        // what a write finds in place of memory, when set
+  std::vector<hw::GuestAccess> located;           // what was asked for
+  std::uint64_t sp_el0 = 0;
+  bool tracks_writes = false;
   FpSimdState fp;
   Vectors vectors{};
   DebugRegisters debug;                         // as last loaded

@@ -3,6 +3,7 @@
 // with a fake that records the calls.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 
@@ -41,6 +42,15 @@ void write_ia_key(const std::uint64_t (&key)[2]) noexcept;
 [[nodiscard]] std::uint32_t acknowledge_interrupt(bool group0) noexcept;
 
 // Live EL1 registers of the bound vCPU.
+#ifdef __aarch64__
+[[nodiscard]] inline SctlrEl1 read_sctlr_el1() noexcept {
+  std::uint64_t value;
+  __asm__ volatile("mrs %0, sctlr_el1" : "=r"(value));
+  return SctlrEl1::from(value);
+}
+#else
+[[nodiscard]] SctlrEl1 read_sctlr_el1() noexcept;
+#endif
 [[nodiscard]] El1State read_el1_state() noexcept;
 void write_el1_entry(const El1Entry& entry, Esr esr, std::optional<std::uint64_t> far) noexcept;
 void pend_serror() noexcept;  // HCR_EL2.VSE
@@ -49,6 +59,49 @@ void pend_serror() noexcept;  // HCR_EL2.VSE
 // The IPA that the guest's stage 1 gives for `va`, by AT S1E<n>{R,W}; empty when that walk itself faults. PAR_EL1 of
 // the guest is kept.
 [[nodiscard]] std::optional<std::uint64_t> translate_stage1(std::uint64_t va, bool is_el0, bool is_write) noexcept;
+
+// A data address of the guest. `pan`: EL1 does not reach what EL0 reaches.
+struct GuestAccess {
+  std::uint64_t va{};
+  bool is_el0{};
+  bool is_write{};
+  bool pan{};
+};
+// Where it leads, by the guest's stage 1 and its stage 2 as they are now. PAR_EL1 of the guest is kept.
+struct GuestPlace {
+  enum class Kind : std::uint8_t {
+    memory,    // `address` is physical, and EL2 has it mapped there
+    unmapped,  // `address` is the IPA; stage 2 refuses the access
+    fault,     // the guest's own stage 1 refuses it, with `fsc`
+    walk,      // the walk of the guest's stage 1 is refused by stage 2
+    hidden,    // memory that EL2 does not map, or a question that this CPU cannot answer
+  };
+  Kind kind{};
+  bool cached{};  // memory: the guest's attributes are write-back, as EL2's are
+  Fsc fsc{};
+  std::uint64_t address{};
+};
+[[nodiscard]] GuestPlace locate(const GuestAccess& access) noexcept;
+// Memory of the guest. The access is naturally aligned or made byte by byte.
+[[nodiscard]] std::uint64_t read_guest(const GuestPlace& place, AccessWidth width) noexcept;
+void write_guest(const GuestPlace& place, AccessWidth width, std::uint64_t value) noexcept;
+// The instruction at `va`; empty when it is not mapped (any more).
+[[nodiscard]] std::optional<std::uint32_t> fetch_guest(std::uint64_t va) noexcept;
+
+// Stack pointers of the bound vCPU. SP_EL0 is live in the exit handlers only: run() saves and loads it.
+[[nodiscard]] std::uint64_t read_sp_el0() noexcept;
+void write_sp_el0(std::uint64_t value) noexcept;
+[[nodiscard]] std::uint64_t read_sp_el1() noexcept;
+void write_sp_el1(std::uint64_t value) noexcept;
+
+// DCZID_EL0.BS in bytes: what DC ZVA zeroes.
+[[nodiscard]] std::uint64_t zero_block_bytes() noexcept;
+// TCR_EL1.HD of the bound vCPU: the CPU notes in the guest's tables what has been written.
+[[nodiscard]] bool guest_tracks_writes() noexcept;
+
+// One V register of the vCPU whose FP registers this CPU holds: low and high half. Writing clears what SVE has above.
+[[nodiscard]] std::array<std::uint64_t, 2> read_vector(unsigned n) noexcept;
+void write_vector(unsigned n, const std::array<std::uint64_t, 2>& value) noexcept;
 
 // FP/SIMD registers. trap_fp(false) takes effect at once (ISB).
 void trap_fp(bool trap) noexcept;

@@ -25,7 +25,7 @@ Result<> Aarch64VCpu::inject_undefined() noexcept {
   if (cpu_ == nullptr) {
     return fail(Errc::not_bound);
   }
-  pending_ = {};
+  drop_access();
   take(*this, capabilities_, undefined_syndrome(), {});
   return {};
 }
@@ -34,7 +34,7 @@ Result<> Aarch64VCpu::inject_data_abort(std::uint64_t fault_address, Fsc fsc, bo
   if (cpu_ == nullptr) {
     return fail(Errc::not_bound);
   }
-  pending_ = {};
+  drop_access();
   take(*this, capabilities_, data_abort_syndrome(frame, fsc, is_write), fault_address);
   return {};
 }
@@ -43,7 +43,7 @@ Result<> Aarch64VCpu::inject_instruction_abort(std::uint64_t fault_address, Fsc 
   if (cpu_ == nullptr) {
     return fail(Errc::not_bound);
   }
-  pending_ = {};
+  drop_access();
   take(*this, capabilities_, instruction_abort_syndrome(frame, fsc), fault_address);
   return {};
 }

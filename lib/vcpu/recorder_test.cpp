@@ -45,14 +45,14 @@ TEST_F(RecorderTest, AnExitIsRecordedWithItsInputsAndItsOutcome) {
   ASSERT_TRUE(vcpu.set_gpr(5, 0xABCD));
   // STR W5 to an unmapped address, then an interrupt.
   constexpr std::uint64_t kEsr = 0x24ULL << 26 | 1U << 25 | 1U << 24 | 2U << 22 | 5U << 16 | 1U << 6 | 7;
-  fake::cpu().guest = {exit_of(TrapKind::sync, kEsr, 0x900'0000)};
+  fake::cpu().guest = {exit_of(TrapKind::sync, kEsr, 0x900'0018)};
   ASSERT_TRUE(vcpu.run());
   ASSERT_EQ(ring.end(), 2U);
   EXPECT_EQ(ring.at(0).kind, Kind::vcpu_scheduled);
   const Record& store = ring.at(1);
   EXPECT_EQ(store.kind, Kind::exit_sync);
   EXPECT_EQ(store.esr, kEsr);
-  EXPECT_EQ(store.far, 0x900'0000U);
+  EXPECT_EQ(store.far, 0x900'0018U);
   EXPECT_EQ(store.pc, 0x4000'0000U);
   EXPECT_EQ(store.data, 0xABCDU);
   EXPECT_EQ(store.spsr, 0x3C5U);
@@ -61,7 +61,7 @@ TEST_F(RecorderTest, AnExitIsRecordedWithItsInputsAndItsOutcome) {
   EXPECT_EQ(store.outcome, Outcome::open) << "the hypervisor has not answered";
   ASSERT_TRUE(vcpu.complete_mmio_write());
   fake::cpu().pending_interrupt = 27;
-  fake::cpu().guest = {exit_of(TrapKind::irq, kEsr, 0x900'0000)};
+  fake::cpu().guest = {exit_of(TrapKind::irq, kEsr, 0x900'0018)};
   ASSERT_TRUE(vcpu.run());
   EXPECT_EQ(store.outcome, Outcome::returned);
   EXPECT_EQ(store.duration, 10U) << "one look at the fake counter later";

@@ -137,7 +137,8 @@ void Aarch64VCpu::reset_registers() noexcept {
     fp_cpu_->fp_owner_ = nullptr;
     fp_cpu_ = nullptr;
   }
-  pending_ = {};
+  drop_access();
+  emulated_ = {};
   refused = {};
 }
 
@@ -351,6 +352,9 @@ Result<> Aarch64VCpu::enter() noexcept {
   if (cpu_ == nullptr) {
     return fail(Errc::not_bound);
   }
+  if (emulated_.active && resume_emulation()) [[unlikely]] {
+    return exit_;
+  }
   pending_ = {};
   recorder::end_returned(*this);
   hw::arm_vcpu_enter_guest(this);
@@ -378,11 +382,14 @@ Result<> Aarch64VCpu::take_pending(PendingAccess::Kind wanted) noexcept {
     return fail(Errc::no_access_pending, 0, static_cast<std::uint64_t>(kind_of(exit_)));
   }
   pending_.kind = PendingAccess::Kind::none;
-  ExitPath::advance(*this);
+  frame.complete_instruction();
   return {};
 }
 
 Result<> Aarch64VCpu::complete_mmio_read(std::uint64_t value) noexcept {
+  if (answer_emulated(PendingAccess::Kind::mmio_read, value)) {
+    return {};
+  }
   if (const Result<> taken = take_pending(PendingAccess::Kind::mmio_read); !taken) {
     return taken;
   }
@@ -396,6 +403,9 @@ Result<> Aarch64VCpu::complete_mmio_read(std::uint64_t value) noexcept {
 }
 
 Result<> Aarch64VCpu::complete_mmio_write() noexcept {
+  if (answer_emulated(PendingAccess::Kind::mmio_write, 0)) {
+    return {};
+  }
   return take_pending(PendingAccess::Kind::mmio_write);
 }
 

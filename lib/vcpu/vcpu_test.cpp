@@ -22,7 +22,7 @@ using ::testing::ElementsAre;
 constexpr Stage2Root kRoot{.vttbr_el2 = 0x1ULL << 48 | 0x8000'2000, .vtcr_el2 = 0x8002'3558};
 constexpr std::uint64_t kEntry = 0x4008'0000;
 
-std::function<void(VCpuContext&)> sync_exit(Ec ec, std::uint32_t iss, std::uint64_t far = 0, std::uint64_t ipa = 0) {
+std::function<void(VCpuContext&)> sync_exit(Ec ec, std::uint32_t iss, std::uint64_t far = 0x10, std::uint64_t ipa = 0) {
   return [=](VCpuContext& context) {
     context.kind = TrapKind::sync;
     context.esr = Esr{}.with<Esr::EC>(ec).with<Esr::IL>(true).with<Esr::ISS>(iss);

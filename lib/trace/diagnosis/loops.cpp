@@ -47,10 +47,10 @@ bool makes_no_progress(const Record& record) noexcept {
     // No emulation completes a fetch: the instruction is fetched again.
     case Ec::instruction_abort_lower: return true;
     case Ec::data_abort_lower:
-      // Inside the vCPU an abort is injected, executed again, or dropped cache maintenance. Outside it, an access that
-      // has a syndrome is completed.
+      // Inside the vCPU an abort is injected, executed again, or dropped cache maintenance. Outside it, an access is
+      // completed.
       if (iss.get<DataAbortIss::CM>() && !iss.get<DataAbortIss::S1PTW>()) return false;
-      return record.outcome == Outcome::handled || !iss.get<DataAbortIss::ISV>() || iss.get<DataAbortIss::S1PTW>();
+      return record.outcome == Outcome::handled || iss.get<DataAbortIss::S1PTW>();
     case Ec::fp_access: return record.outcome == Outcome::handled;
     default: return false;
   }

@@ -337,12 +337,12 @@ void explain_no_syndrome(const CapturedState& state, const Access& access, const
   const OpcodeClass what = opcode ? classify(*opcode) : OpcodeClass::other;
   const bool known = opcode && has_no_syndrome(what);
   Report report{state, Code::no_syndrome, known ? Confidence::certain : Confidence::likely};
-  report.what("{}: {} in {}: the CPU gives no syndrome for it (ISV 0){}{}", Who{state}.view(),
+  report.what("{}: {} in {}: the CPU gives no syndrome for it (ISV 0), and it is not emulated{}{}", Who{state}.view(),
               Story{state, access}.view(), device.name, known ? ", " : "", known ? name_of(what) : "");
   add_access(report, state, access);
   add_neighbours(report, state, access.ipa);
   if (!add_instruction(report, state, pc_of(state))) report.note("instruction", "cannot be read");
-  if (known) report.cause("the instruction is {}, which emulation would have to decode", name_of(what));
+  if (known) report.cause("the instruction is {}, of a form that is not emulated", name_of(what));
   report.rejects(Code::mmio_failure, "the address belongs to {}", device.name);
   report.done(out);
 }

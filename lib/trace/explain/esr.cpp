@@ -26,7 +26,7 @@ void explain_access(TextBuffer& out, DataAbortIss iss) noexcept {
   if (!iss.get<DataAbortIss::ISV>()) {
     format_to(out,
               "a {} that the syndrome does not describe (ISV is 0): a pair, a writeback, SIMD, an exclusive or an "
-              "atomic, or a fault of stage 1; to emulate it, decode the instruction at ELR_EL2\n",
+              "atomic, or a fault of stage 1; to emulate it, the instruction at ELR_EL2 is decoded\n",
               write ? "write" : "read");
     return;
   }

@@ -279,8 +279,8 @@ class WhyCommand(Command):
                 lines.append(f"{width} bytes" + (f", value {record.data & ((1 << 8 * width) - 1):#x}"
                                                  if record.iss >> 6 & 1 else f" into x{record.iss >> 16 & 31}"))
             else:
-                lines.append("the instruction is not described (ISV 0: a pair, post-index, SIMD or exclusive access): it "
-                             "cannot be emulated from the syndrome")
+                lines.append("the access is not described (ISV 0: a pair, post-index, SIMD or exclusive access): the "
+                             "instruction is fetched and carried out access by access")
         if name in ("data_abort_lower", "instruction_abort_lower"):
             found = vcpu.vm.stage2_walk(record.ipa)
             lines.append("stage 2 now: " + (f"mapped to PA {found.output:#x}, {found.attributes}" if found.ok else found.fault))

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+// Data aborts whose syndrome does not describe the access, or not all of it: the instruction is fetched, decoded, and
+// carried out access by access. What is not certain to be what the CPU meant is executed again, or refused; nothing is
+// guessed.
+#include "arm_vcpu/arch/load_store.hpp"
+#include "arm_vcpu/decode.hpp"
+#include "vcpu/hw.hpp"
+#include "vcpu/recorder.hpp"
+
+namespace arm_vcpu {
+namespace {
+
+using Kind = hw::GuestPlace::Kind;
+
+// An instruction that another CPU changes between the fault and the fetch disagrees with the syndrome once. One that
+// keeps disagreeing is one that we do not understand.
+constexpr unsigned kMaxRetries = 16;
+
+constexpr std::uint64_t page_of(std::uint64_t va) noexcept {
+  return bits::align_down(va, 4096);
+}
+
+}  // namespace
+
+// The guest executes it again. [armarm] "Concurrent modification and execution of instructions"
+bool Aarch64VCpu::retry_instruction(std::uint64_t ipa) noexcept {
+  emulated_.active = false;
+  emulated_.retries = emulated_.retry_pc == frame.elr ? emulated_.retries + 1 : 1;
+  emulated_.retry_pc = frame.elr;
+  return emulated_.retries > kMaxRetries && refuse_instruction(ipa);
+}
+
+// NestedPageFault: whoever runs the vCPU says what becomes of it.
+bool Aarch64VCpu::refuse_instruction(std::uint64_t ipa) noexcept {
+  emulated_.active = false;
+  emulated_.retries = 0;
+  recorder::set_outcome(*this, trace::Outcome::open);
+  exit_ = decode_data_abort(*this, ipa);
+  pending_ = {};
+  return true;
+}
+
+bool Aarch64VCpu::begin_emulation(std::uint64_t ipa) noexcept {
+  const DataAbortIss iss = DataAbortIss::from(esr.get<Esr::ISS>());
+  const Spsr spsr = frame.spsr;
+  const FaultKind fault = fault_status(iss.get<DataAbortIss::DFSC>()).kind;
+  const bool describes_access = fault == FaultKind::translation || fault == FaultKind::access_flag ||
+                                fault == FaultKind::permission || fault == FaultKind::address_size;
+  if (!describes_access || spsr.get<Spsr::nRW>()) {
+    return refuse_instruction(ipa);
+  }
+  const std::optional<std::uint32_t> opcode = hw::fetch_guest(frame.elr);
+  if (!opcode) {
+    return retry_instruction(ipa);
+  }
+  const auto instruction = a64::decode_load_store(*opcode);
+  if (!instruction) {
+    return a64::may_access_memory(*opcode) ? refuse_instruction(ipa) : retry_instruction(ipa);
+  }
+  const bool at_el0 = spsr.get<Spsr::M>() == kModeEl0t;
+  const SctlrEl1 sctlr = hw::read_sctlr_el1();
+  emulation_ = Emulation{*instruction,
+                         {.gpr = frame.gpr,
+                          .sp = spsr.get<Spsr::M>() == kModeEl1h ? hw::read_sp_el1() : hw::read_sp_el0(),
+                          .pc = frame.elr,
+                          .big_endian = at_el0 ? sctlr.get<SctlrEl1::E0E>() : sctlr.get<SctlrEl1::EE>(),
+                          .block_bytes = hw::zero_block_bytes()}};
+  if (instruction->operation == a64::Operation::prefetch) {
+    finish_emulation(true);  // a hint, which never aborts: it was written there after the fault
+    return false;
+  }
+  const auto offset = emulation_.offset_of(far, iss.get<DataAbortIss::WnR>());
+  if (!offset) {
+    return retry_instruction(ipa);
+  }
+  const bool unprivileged = instruction->form == a64::Form::unprivileged && !spsr.get<Spsr::UAO>();
+  emulated_.far = far - *offset;
+  emulated_.active = true;
+  emulated_.answered = false;
+  emulated_.is_el0 = at_el0 || unprivileged;
+  emulated_.pan = spsr.get<Spsr::PAN>() && !emulated_.is_el0;
+  if (emulation_.is_misaligned()) {
+    (void)inject_data_abort(emulated_.far, Fsc::alignment, iss.get<DataAbortIss::WnR>());
+    return false;
+  }
+  bool any_unmapped = instruction->operation == a64::Operation::store_exclusive;
+  if (!any_unmapped && prepare_pages(ipa, any_unmapped)) {
+    return true;
+  }
+  if (!emulated_.active) {
+    return false;  // the guest has its abort
+  }
+  if (!any_unmapped) {
+    return retry_instruction(ipa);  // it is all memory by now
+  }
+  for (unsigned i = 0; i < emulation_.vector_count(); ++i) {
+    const unsigned n = emulation_.vector_number(i);
+    emulation_.vectors()[i] = cpu_->fp_owner_ == this ? hw::read_vector(n) : std::array{fp_.v[2 * n], fp_.v[2 * n + 1]};
+  }
+  emulation_.take_vectors();
+  return step_emulation(true);
+}
+
+// Looks at every page before anything is done, so that an access that stage 1 refuses leaves nothing half done.
+bool Aarch64VCpu::prepare_pages(std::uint64_t ipa, bool& any_unmapped) noexcept {
+  const bool writes = emulation_.may_write();
+  const std::uint64_t last = emulated_.far + emulation_.bytes() - 1;
+  for (std::uint64_t va = emulated_.far;; va = last) {
+    const auto place = hw::locate({va, emulated_.is_el0, writes, emulated_.pan});
+    switch (place.kind) {
+      case Kind::unmapped: any_unmapped = true; break;
+      case Kind::memory:
+        // The CPU would mark the guest's tables; our write would not.
+        if (writes && hw::guest_tracks_writes()) {
+          return refuse_instruction(ipa);
+        }
+        break;
+      case Kind::fault:
+        (void)inject_data_abort(va == last && page_of(last) != page_of(emulated_.far) ? page_of(last) : va, place.fsc,
+                                writes);
+        return false;
+      case Kind::walk:
+      case Kind::hidden: return refuse_instruction(ipa);
+    }
+    if (page_of(va) == page_of(last)) {
+      return false;
+    }
+  }
+}
+
+bool Aarch64VCpu::resume_emulation() noexcept {
+  if (!emulated_.answered) {
+    emulated_.active = false;  // executed again
+    return false;
+  }
+  emulated_.answered = false;
+  return step_emulation(false);
+}
+
+bool Aarch64VCpu::step_emulation(bool in_handler) noexcept {
+  while (const auto piece = emulation_.next()) {
+    const std::uint64_t va = emulated_.far + piece->offset;
+    const auto place = hw::locate({va, emulated_.is_el0, piece->is_write, emulated_.pan});
+    switch (place.kind) {
+      case Kind::memory:
+        if (piece->is_write) {
+          hw::write_guest(place, piece->width, piece->data);
+          emulation_.complete(0);
+        } else {
+          emulation_.complete(hw::read_guest(place, piece->width));
+        }
+        continue;
+      case Kind::fault: (void)inject_data_abort(va, place.fsc, piece->is_write); return false;
+      case Kind::walk:
+      case Kind::hidden: return refuse_instruction(place.address);
+      case Kind::unmapped: break;
+    }
+    far = va;
+    hpfar = Hpfar{}.with<Hpfar::FIPA>(place.address >> 12);
+    report(*piece, place.address);
+    return true;
+  }
+  finish_emulation(in_handler);
+  return false;
+}
+
+void Aarch64VCpu::report(const Emulation::Piece& piece, std::uint64_t ipa) noexcept {
+  const a64::LoadStore& op = emulation_.instruction();
+  pending_ = {.kind = piece.is_write ? PendingAccess::Kind::mmio_write : PendingAccess::Kind::mmio_read,
+              .emulated = true};
+  if (piece.is_write) {
+    exit_ = AxVCpuExitReason::MmioWrite{ipa, piece.width, piece.data};
+  } else {
+    // A register that it goes to alone and whole.
+    const bool alone = op.operation == a64::Operation::load && !op.vector && op.registers == 1 &&
+                       bytes_of(piece.width) == emulation_.bytes();
+    exit_ = AxVCpuExitReason::MmioRead{.addr = ipa,
+                                       .width = piece.width,
+                                       .reg = alone ? op.rt : std::uint8_t{31},
+                                       .reg_width = op.wide ? AccessWidth::doubleword : AccessWidth::word,
+                                       .signed_ext = alone && op.sign_extend};
+  }
+  recorder::set_outcome(*this, trace::Outcome::open);
+}
+
+// False: it is not an access of an emulated instruction that waits for this answer.
+bool Aarch64VCpu::answer_emulated(PendingAccess::Kind wanted, std::uint64_t value) noexcept {
+  if (!pending_.emulated || pending_.kind != wanted) {
+    return false;
+  }
+  pending_ = {};
+  emulation_.complete(value);
+  emulated_.answered = true;
+  if (cpu_ != nullptr && !emulation_.next()) {
+    finish_emulation(false);
+  }
+  return true;
+}
+
+void Aarch64VCpu::finish_emulation(bool in_handler) noexcept {
+  emulated_.active = false;
+  emulated_.retries = 0;
+  const bool on_sp_el1 = frame.spsr.get<Spsr::M>() == kModeEl1h;
+  const std::uint64_t before = on_sp_el1 ? hw::read_sp_el1() : in_handler ? hw::read_sp_el0() : frame.sp_el0;
+  std::uint64_t sp = before;
+  emulation_.commit(frame.gpr, sp);
+  if (sp != before) {
+    if (on_sp_el1) {
+      hw::write_sp_el1(sp);
+    } else if (in_handler) {
+      hw::write_sp_el0(sp);
+    } else {
+      frame.sp_el0 = sp;
+    }
+  }
+  if (emulation_.instruction().operation == a64::Operation::load) {
+    for (unsigned i = 0; i < emulation_.vector_count(); ++i) {
+      const unsigned n = emulation_.vector_number(i);
+      const auto& value = emulation_.vectors()[i];
+      if (cpu_->fp_owner_ == this) {
+        hw::write_vector(n, value);
+      } else {
+        fp_.v[2 * n] = value[0];
+        fp_.v[2 * n + 1] = value[1];
+      }
+    }
+  }
+  frame.complete_instruction();
+}
+
+}  // namespace arm_vcpu

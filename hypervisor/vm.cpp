@@ -42,6 +42,7 @@ Result<> Vm::build(unsigned id, const BundleVm& config, std::span<const unsigned
       !added) {
     return added;
   }
+  if (const Result<> added = add_scratch_device(); !added) return added;
   power_.emplace(std::span{power_slots_}.first(vcpu_count_), std::span{executable_}.first(flash_.bytes != 0 ? 2 : 1));
   for (unsigned i = 0; i < vcpu_count_; ++i) {
     power_slots_[i].mpidr = guest_machine::affinity_of(i);
@@ -150,6 +151,18 @@ Result<> Vm::map_flash() noexcept {
                    .size = guest_machine::kFlash.bytes + guest_machine::kFlash1.bytes,
                    .name = "flash",
                    .device = &erased_flash_});
+}
+
+Result<> Vm::add_scratch_device() noexcept {
+  if (!config_.scratch_device) return {};
+  const Result<Range> memory = memory::allocate(guest_machine::kScratch.bytes, stage2::kPageBytes);
+  if (!memory) return std::unexpected(memory.error());
+  memory::zero(*memory);
+  scratch_ = ScratchDevice{{reinterpret_cast<std::byte*>(memory->base), memory->bytes}};
+  return bus_.add({.base = guest_machine::kScratch.base,
+                   .size = guest_machine::kScratch.bytes,
+                   .name = "scratch@a000000",
+                   .device = &scratch_});
 }
 
 Result<> Vm::create_interrupt_controller(const Capabilities& caps) noexcept {

@@ -15,6 +15,7 @@
 #include "arm_vcpu/vm/guest_layout.hpp"
 #include "arm_vcpu/vm/mmio_bus.hpp"
 #include "arm_vcpu/vm/pl011.hpp"
+#include "arm_vcpu/vm/scratch.hpp"
 #include "arm_vcpu/vm/stage2.hpp"
 #include "arm_vcpu/vm/timer.hpp"
 #include "arm_vcpu/vm/vgic.hpp"
@@ -116,6 +117,7 @@ class Vm final : public VirtualInterrupts {
   [[nodiscard]] Result<> map(const Backing& range, const stage2::Attributes& attributes) noexcept;
   [[nodiscard]] Result<> map_memory(VmEnvironment& environment) noexcept;
   [[nodiscard]] Result<> map_flash() noexcept;
+  [[nodiscard]] Result<> add_scratch_device() noexcept;
   [[nodiscard]] Result<> create_interrupt_controller(const Capabilities& caps) noexcept;
   [[nodiscard]] Result<> load() noexcept;
   void stop(Ending ending) noexcept;
@@ -147,6 +149,7 @@ class Vm final : public VirtualInterrupts {
   VmUartHost uart_host_;
   Pl011 uart_;
   ErasedFlash erased_flash_;
+  ScratchDevice scratch_;
   VgicCpuMask raised_{};  // vCPUs to kick once the lock is free
 
   std::array<PowerSlot, kMaxVcpus> power_slots_{};

@@ -177,6 +177,7 @@ void VmDoctor::learn_configuration() noexcept {
   device("intc@8000000 redistributors", {guest_machine::kGicr.base, 0x20000 * std::uint64_t{vm_.vcpu_count_}},
          kAllWidths);
   device("pl011@9000000", guest_machine::kUart, kWidthsUpToWord);
+  if (vm_.config_.scratch_device) device("scratch@a000000", guest_machine::kScratch, kAllWidths);
   const auto loaded = [&](std::string_view name, const IpaRange& range) {
     if (range.bytes != 0) loaded_[loaded_count_++] = {name, range.base, range.bytes};
   };

@@ -14,6 +14,7 @@
 #include <optional>
 #include <span>
 
+#include "arm_vcpu/arch/bits.hpp"
 #include "arm_vcpu/arch/load_store.hpp"
 #include "arm_vcpu/exit_reason.hpp"
 #include "arm_vcpu/trap_frame.hpp"
@@ -48,6 +49,10 @@ class Emulation {
   // True when the address must be a multiple of bytes(), whatever SCTLR_EL1.A says, and is not.
   // [armarm] "Alignment of data accesses": atomics, exclusives, load-acquire, store-release
   [[nodiscard]] bool is_misaligned() const noexcept;
+  // False: on Device memory it is an alignment fault.
+  [[nodiscard]] bool suits_device_memory() const noexcept {
+    return bits::aligned(address_, element_bytes()) && op_.operation != a64::Operation::zero_block;
+  }
   // Whether an abort with this FAR and WnR can be this instruction's. Empty, or the offset of FAR in the access. Tags
   // in the top byte are not compared: FAR may or may not have them.
   [[nodiscard]] std::optional<std::uint64_t> offset_of(std::uint64_t far, bool write_not_read) const noexcept;

@@ -33,6 +33,20 @@ Par translate(Translate at) noexcept {
   return par;
 }
 
+Par stage_1(std::uint64_t va, bool is_el0, bool is_write) noexcept {
+  return translate([=] {
+    if (is_el0 && is_write) {
+      __asm__ volatile("at s1e0w, %0" ::"r"(va) : "memory");
+    } else if (is_el0) {
+      __asm__ volatile("at s1e0r, %0" ::"r"(va) : "memory");
+    } else if (is_write) {
+      __asm__ volatile("at s1e1w, %0" ::"r"(va) : "memory");
+    } else {
+      __asm__ volatile("at s1e1r, %0" ::"r"(va) : "memory");
+    }
+  });
+}
+
 Par stage_1_and_2(std::uint64_t va, bool is_el0, bool is_write) noexcept {
   return translate([=] {
     if (is_el0 && is_write) {
@@ -101,6 +115,12 @@ void store(std::uint64_t pa, std::uint64_t value) noexcept {
 
 }  // namespace
 
+std::optional<std::uint64_t> translate_stage1(std::uint64_t va, bool is_el0, bool is_write) noexcept {
+  const Par par = stage_1(va, is_el0, is_write);
+  if (par.get<Par::F>()) return std::nullopt;
+  return physical(par, va);
+}
+
 GuestPlace locate(const GuestAccess& access) noexcept {
   using Kind = GuestPlace::Kind;
   const Par par = stage_1_and_2(access.va, access.is_el0, access.is_write);
@@ -115,8 +135,12 @@ GuestPlace locate(const GuestAccess& access) noexcept {
     }
   }
   if (par.get<Par::F>()) {
-    const auto ipa = translate_stage1(access.va, access.is_el0, access.is_write);
-    return ipa ? GuestPlace{.kind = Kind::unmapped, .address = *ipa} : GuestPlace{.kind = Kind::hidden};
+    const Par first = stage_1(access.va, access.is_el0, access.is_write);
+    if (first.get<Par::F>()) return {.kind = Kind::hidden};
+    constexpr std::uint64_t kNormal = 0xF0;  // not all of them 0
+    return {.kind = Kind::unmapped,
+            .device = (first.get<Par::ATTR>() & kNormal) == 0,
+            .address = physical(first, access.va)};
   }
   const std::uint64_t pa = physical(par, access.va);
   if (!el2_maps(pa, access.is_write)) return {.kind = Kind::hidden};

@@ -137,28 +137,6 @@ bool serror_is_pending() noexcept {
   return Hcr::from(VCPU_READ_SYSREG(hcr_el2)).get<Hcr::VSE>();
 }
 
-std::optional<std::uint64_t> translate_stage1(std::uint64_t va, bool is_el0, bool is_write) noexcept {
-  const std::uint64_t guest_par = VCPU_READ_SYSREG(par_el1);
-  if (is_el0) {
-    if (is_write) {
-      __asm__ volatile("at s1e0w, %0" ::"r"(va) : "memory");
-    } else {
-      __asm__ volatile("at s1e0r, %0" ::"r"(va) : "memory");
-    }
-  } else if (is_write) {
-    __asm__ volatile("at s1e1w, %0" ::"r"(va) : "memory");
-  } else {
-    __asm__ volatile("at s1e1r, %0" ::"r"(va) : "memory");
-  }
-  el2::isb();  // PAR_EL1 is written by then
-  const std::uint64_t par = VCPU_READ_SYSREG(par_el1);
-  VCPU_WRITE_SYSREG(par_el1, guest_par);
-  if ((par & 1) != 0) {
-    return std::nullopt;
-  }
-  return (par & bits::mask(51, 12)) | (va & 0xFFF);
-}
-
 void trap_fp(bool trap) noexcept {
   VCPU_WRITE_SYSREG(cptr_el2, Cptr::from(VCPU_READ_SYSREG(cptr_el2)).with<Cptr::TFP>(trap).raw);
   el2::isb();

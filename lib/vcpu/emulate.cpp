@@ -108,7 +108,14 @@ bool Aarch64VCpu::prepare_pages(std::uint64_t ipa, bool& any_unmapped) noexcept 
   for (std::uint64_t va = emulated_.far;; va = last) {
     const auto place = hw::locate({va, emulated_.is_el0, writes, emulated_.pan});
     switch (place.kind) {
-      case Kind::unmapped: any_unmapped = true; break;
+      case Kind::unmapped:
+        // A CPU that checks it has taken this fault itself. [armarm] "Alignment of data accesses"; DC ZVA
+        if (place.device && !emulation_.suits_device_memory()) {
+          (void)inject_data_abort(emulated_.far, Fsc::alignment, writes);
+          return false;
+        }
+        any_unmapped = true;
+        break;
       case Kind::memory:
         // The CPU would mark the guest's tables; our write would not.
         if (writes && hw::guest_tracks_writes()) {

@@ -307,6 +307,24 @@ TEST_F(EmulateTest, MisalignedAtomicIsAnAlignmentFault) {
   EXPECT_EQ(fake::cpu().entry_far, kDevice + 0x21);
 }
 
+// A CPU that does not check the alignment of accesses to Device memory leaves it to us.
+TEST_F(EmulateTest, MisalignedAccessToDeviceMemory) {
+  put(kLdrX);
+  const std::uint32_t isv = 1U << 24 | 3U << 22 | 2U << 16 | 1U << 15;
+  vcpu.trap_frame().gpr[1] = kDevice + 0x21;
+  EXPECT_EQ(read_of(run({abort_at(kDevice + 0x21, false, kTranslation, isv)})).width, AccessWidth::byte) << "Normal";
+  fake::cpu().pages[kDevice].device = true;
+  EXPECT_TRUE(run({abort_at(kDevice + 0x21, false, kTranslation, isv), interrupt()}).is<Exit::ExternalInterrupt>());
+  EXPECT_EQ(DataAbortIss::from(fake::cpu().entry_esr.get<Esr::ISS>()).get<DataAbortIss::DFSC>(), Fsc::alignment);
+  EXPECT_EQ(fake::cpu().entry_far, kDevice + 0x21);
+  fake::cpu().entry.reset();
+  vcpu.trap_frame().set_exception_pc(kCode);
+  vcpu.trap_frame().gpr[1] = kDevice + 0x20;
+  put(0xD50B'7421);  // dc zva, x1
+  EXPECT_TRUE(run({abort_at(kDevice + 0x20, true), interrupt()}).is<Exit::ExternalInterrupt>());
+  EXPECT_EQ(DataAbortIss::from(fake::cpu().entry_esr.get<Esr::ISS>()).get<DataAbortIss::DFSC>(), Fsc::alignment);
+}
+
 TEST_F(EmulateTest, StoreExclusiveFails) {
   put(kStxr);
   EXPECT_TRUE(run({abort_at(kDevice + 0x20, true), interrupt()}).is<Exit::ExternalInterrupt>());

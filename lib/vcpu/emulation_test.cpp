@@ -29,7 +29,8 @@ struct Machine {
   Machine() {
     for (unsigned i = 0; i < 31; ++i) gpr[i] = 0x0101'0101'0101'0101 * i;
     gpr[1] = kBase + 0x800;
-    for (unsigned i = 0; i < 32; ++i) v[i] = {std::uint64_t{0x1111'1111'1111'1111} * (i % 16), 0xAAAA'0000'0000'0000 + i};
+    for (unsigned i = 0; i < 32; ++i)
+      v[i] = {std::uint64_t{0x1111'1111'1111'1111} * (i % 16), 0xAAAA'0000'0000'0000 + i};
     for (unsigned i = 0; i < memory.size(); ++i) memory[i] = static_cast<std::uint8_t>(i ^ (i >> 8) ^ 0x80);
   }
 

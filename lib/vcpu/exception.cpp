@@ -33,13 +33,14 @@ bool touches_pmu_from_aarch32(Esr esr) noexcept {
   return iss.get<SysRegIss::CRn>() == 9 || (iss.get<SysRegIss::CRn>() == 14 && iss.get<SysRegIss::CRm>() >= 8);
 }
 
-// Whether the syndrome does not say all: there is none; or the data are big-endian; or FAR is at the start of a page,
-// so that the access may have begun on the page before, which is memory.
+// Whether the syndrome does not say all: there is none; or the data are big-endian; or the access is not aligned; or
+// FAR is at the start of a page, so that the access may have begun on the page before, which is memory.
 bool needs_instruction(const ExitFrame& exit, DataAbortIss iss) noexcept {
   if (!iss.get<DataAbortIss::ISV>()) {
     return true;
   }
-  if ((exit.far & 0xFFF) == 0 && iss.get<DataAbortIss::SAS>() != 0) {
+  const unsigned size = iss.get<DataAbortIss::SAS>();
+  if (size != 0 && ((exit.far & 0xFFF) == 0 || !bits::aligned(exit.far, std::uint64_t{1} << size))) {
     return true;
   }
   const SctlrEl1 sctlr = hw::read_sctlr_el1();
@@ -105,8 +106,9 @@ constexpr std::uint64_t kPlainAccessVaries = DataAbortIss::SAS::kMask | DataAbor
 // At the start of a page the access may have begun on the page before; big-endian data have to be turned.
 bool is_plain_access(const ExitFrame& exit) noexcept {
   constexpr std::uint64_t kBigEndian = SctlrEl1::EE::kMask | SctlrEl1::E0E::kMask;
+  const unsigned bytes = bytes_of(AccessWidth{DataAbortIss::from(exit.esr.raw).get<DataAbortIss::SAS>()});
   return (exit.esr.raw & ~kPlainAccessVaries) == kPlainAccess && (exit.far & 0xFFF) != 0 &&
-         (hw::read_sctlr_el1() & kBigEndian) == 0;
+         bits::aligned(exit.far, bytes) && (hw::read_sctlr_el1() & kBigEndian) == 0;
 }
 
 bool respond(Aarch64VCpu& vcpu, MmioResponder& responder) noexcept {

@@ -78,6 +78,7 @@ struct GuestPlace {
   };
   Kind kind{};
   bool cached{};  // memory: the guest's attributes are write-back, as EL2's are
+  bool device{};  // unmapped: the guest's stage 1 makes it Device memory
   Fsc fsc{};
   std::uint64_t address{};
 };

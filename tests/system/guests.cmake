@@ -11,3 +11,5 @@ arm_vcpu_system_test(guests.exits.no-pmu guests_exits.py TIMEOUT 150 ARGS cortex
 foreach(vcpus 1 2)
   arm_vcpu_system_test(guests.reset.${vcpus} guests_reset.py TIMEOUT 150 ARGS ${vcpus})
 endforeach()
+arm_vcpu_system_test(guests.accesses.max guests_accesses.py TIMEOUT 200 ARGS "max,pauth-impdef=on" 750)
+arm_vcpu_system_test(guests.accesses.cortex-a57 guests_accesses.py TIMEOUT 200 ARGS cortex-a57 600)

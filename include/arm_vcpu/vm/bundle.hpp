@@ -20,6 +20,7 @@
 //         affinity = <0 1 2 3>;          // optional: the physical CPU of each vCPU, ascending
 //         gic-version = <3>;             // optional
 //         pmu = "on";                    // performance monitors, the default
+//         scratch-device = "on";         // optional: a device of memory for tests (vm/scratch.hpp)
 //       };
 //     };
 //     hypervisor { log-level = "info"; recorder = "on"; vectors = "answering"; trace-file = "exits.trace"; };  // all optional
@@ -67,6 +68,7 @@ struct BundleVm {
   std::array<std::uint16_t, kMaxBundleVcpus> affinity{};  // the first `cpus` entries, when has_affinity
   bool has_affinity{};
   bool pmu{true};  // performance monitors, where the machine has them
+  bool scratch_device{};
 };
 
 class Bundle {

@@ -273,7 +273,8 @@ bool BundleParser::parse_hypervisor() noexcept {
   std::size_t vectors = 1;
   if (!check_properties(node, kProperties) || !check_subnodes(node, {}) ||
       !read_choice(node, "log-level", kLevels, level) || !read_choice(node, "recorder", kSwitch, recorder) ||
-      !read_choice(node, "vectors", kVectors, vectors) || !read_text(node, "trace-file", bundle.trace_file_) || !read_text(node, "simulate", bundle.simulate_)) {
+      !read_choice(node, "vectors", kVectors, vectors) || !read_text(node, "trace-file", bundle.trace_file_) ||
+      !read_text(node, "simulate", bundle.simulate_)) {
     return false;
   }
   bundle.recorder_ = recorder != 0;
@@ -306,9 +307,9 @@ bool BundleParser::parse_vms() noexcept {
 }
 
 bool BundleParser::parse_vm(int node, BundleVm& vm) noexcept {
-  static constexpr std::string_view kProperties[] = {"compatible", "description", "kernel", "firmware",
-                                                     "ramdisk",    "bootargs",    "cpus",   "affinity",
-                                                     "memory-mib", "gic-version", "pmu"};
+  static constexpr std::string_view kProperties[] = {"compatible", "description", "kernel",         "firmware",
+                                                     "ramdisk",    "bootargs",    "cpus",           "affinity",
+                                                     "memory-mib", "gic-version", "scratch-device", "pmu"};
   static constexpr std::string_view kSwitch[] = {"off", "on"};
   constexpr std::uint64_t kOnlyGicVersion = 3;
   if (!check_compatible(node, "arm-vcpu,vm") || !check_properties(node, kProperties) || !check_subnodes(node, {})) {
@@ -327,15 +328,17 @@ bool BundleParser::parse_vm(int node, BundleVm& vm) noexcept {
   std::uint64_t memory_mib = kDefaultGuestMib;
   std::uint64_t gic_version = kOnlyGicVersion;
   std::size_t pmu = 1;
+  std::size_t scratch = 0;
   const std::uint64_t most_cpus = std::min(limits_.vcpus_per_vm, kMaxBundleVcpus);
   if (!read_text(node, "description", vm.name) || !read_text(node, "bootargs", vm.bootargs) ||
       !find_image(node, has_kernel ? "kernel" : "firmware", has_kernel ? "kernel" : "firmware", vm.boot_file) ||
       !find_image(node, "ramdisk", "ramdisk", vm.ramdisk) || !read_number(node, "cpus", {1, most_cpus}, cpus) ||
       !read_number(node, "memory-mib", {kMinGuestMib, kMaxGuestMib}, memory_mib) ||
       !read_number(node, "gic-version", {kOnlyGicVersion, kOnlyGicVersion}, gic_version) ||
-      !read_choice(node, "pmu", kSwitch, pmu)) {
+      !read_choice(node, "pmu", kSwitch, pmu) || !read_choice(node, "scratch-device", kSwitch, scratch)) {
     return false;
   }
+  vm.scratch_device = scratch != 0;
   if (has_kernel) {
     if (const auto kernel = inspect_kernel(vm.boot_file)) {  // check_image() has seen it
       vm.kernel = *kernel;

@@ -78,7 +78,8 @@ Source good() {
       .cells("/vms/vm0", "cpus", {4})
       .cells("/vms/vm0", "memory-mib", {1024})
       .cells("/vms/vm0", "affinity", {0, 1, 2, 3})
-      .cells("/vms/vm0", "gic-version", {3});
+      .cells("/vms/vm0", "gic-version", {3})
+      .text("/vms/vm0", "scratch-device", "on");
   source.raw("/images/uboot", "data", "UUUUUUU").text("/images/uboot", "type", "firmware");
   source.raw("/images/initrd", "data", "\x1F\x8B initrd"s).text("/images/initrd", "type", "ramdisk");
   source.raw("/images/linux", "data", "KKKK")
@@ -273,6 +274,8 @@ const Bad kBad[] = {
      "/vms/vm0: gic-version: is 2, the least is 3"},
     {"Pmu", [](Source& s) { s.text("/vms/vm0", "pmu", "maybe"); },
      "/vms/vm0: pmu: has a value that is not supported: \"maybe\""},
+    {"ScratchDevice", [](Source& s) { s.text("/vms/vm0", "scratch-device", "yes"); },
+     "/vms/vm0: scratch-device: has a value that is not supported: \"yes\""},
     {"AffinityCount", [](Source& s) { s.cells("/vms/vm0", "affinity", {0, 1, 2}); },
      "/vms/vm0: affinity: lists 3 physical CPUs for 4 vCPUs"},
     {"AffinityBytes", [](Source& s) { s.raw("/vms/vm0", "affinity", "\0\1\2\3\4"s); },

@@ -108,7 +108,7 @@ bool is_plain_access(const ExitFrame& exit) noexcept {
   constexpr std::uint64_t kBigEndian = SctlrEl1::EE::kMask | SctlrEl1::E0E::kMask;
   const unsigned bytes = bytes_of(AccessWidth{DataAbortIss::from(exit.esr.raw).get<DataAbortIss::SAS>()});
   return (exit.esr.raw & ~kPlainAccessVaries) == kPlainAccess && (exit.far & 0xFFF) != 0 &&
-         bits::aligned(exit.far, bytes) && (hw::read_sctlr_el1() & kBigEndian) == 0;
+         bits::aligned(exit.far, bytes) && (hw::live_sctlr_el1() & kBigEndian) == 0;
 }
 
 bool respond(Aarch64VCpu& vcpu, MmioResponder& responder) noexcept {

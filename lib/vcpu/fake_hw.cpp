@@ -86,7 +86,7 @@ std::uint64_t read_far() noexcept {
 std::uint64_t read_hpfar() noexcept {
   return fake::cpu().hpfar;
 }
-std::uint64_t read_sctlr_el1() noexcept {
+std::uint64_t live_sctlr_el1() noexcept {
   return fake::cpu().el1.sctlr_el1.raw;
 }
 void write_elr(std::uint64_t value) noexcept {

@@ -116,7 +116,7 @@ constexpr unsigned kFirstKept = 19;
 [[gnu::always_inline]] inline VectorAnswer answer_load(VCpuContext& context, std::uint64_t esr) noexcept {
   // Big-endian data are for those who look at the instruction's context.
   constexpr std::uint64_t kBigEndian = SctlrEl1::EE::kMask | SctlrEl1::E0E::kMask;
-  if (context.published == nullptr || (hw::read_sctlr_el1() & kBigEndian) != 0) {
+  if (context.published == nullptr || (hw::live_sctlr_el1() & kBigEndian) != 0) {
     return VectorAnswer::none;
   }
   const std::uint64_t far = hw::read_far();

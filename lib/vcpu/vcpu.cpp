@@ -353,7 +353,7 @@ Result<> Aarch64VCpu::enter() noexcept {
     return fail(Errc::not_bound);
   }
   if (emulated_.active && resume_emulation()) [[unlikely]] {
-    return exit_;
+    return {};
   }
   pending_ = {};
   recorder::end_returned(*this);

@@ -19,7 +19,9 @@ constexpr std::uint64_t kPIDR2 = 0xFFE8;
 constexpr std::uint64_t kIGROUPR = 0x0080;
 constexpr std::uint64_t kISENABLER = 0x0100;
 constexpr std::uint64_t kICENABLER = 0x0180;
+constexpr std::uint64_t kISPENDR = 0x0200;
 constexpr std::uint64_t kICPENDR = 0x0280;
+constexpr std::uint64_t kISACTIVER = 0x0300;
 constexpr std::uint64_t kICACTIVER = 0x0380;
 constexpr std::uint64_t kIPRIORITYR = 0x0400;
 constexpr std::uint64_t kICFGR = 0x0C00;
@@ -178,6 +180,18 @@ void enable_private(std::uint32_t intid) noexcept {
 void disable_private(std::uint32_t intid) noexcept {
   mmio::write32(this_cpu().redistributor + kSgiFrame + kICENABLER, 1U << (intid & 31));
   wait_for_redistributor(this_cpu().redistributor);
+}
+
+void activate_private(std::uint32_t intid) noexcept {
+  const std::uint64_t active = this_cpu().redistributor + kSgiFrame + kISACTIVER;
+  mmio::write32(active, 1U << (intid & 31));
+  // The write is posted; a read of the same register is answered behind it.
+  (void)mmio::read32(active);
+}
+
+void wait_while_pending(std::uint32_t intid) noexcept {
+  while ((mmio::read32(this_cpu().redistributor + kSgiFrame + kISPENDR) >> (intid & 31) & 1) != 0) {
+  }
 }
 
 void route_spi(Interrupt interrupt) noexcept {

@@ -23,6 +23,11 @@ inline constexpr std::uint32_t kSpurious = 1023;
 // INTIDs 0 to 31, on the calling CPU.
 void enable_private(std::uint32_t intid) noexcept;
 void disable_private(std::uint32_t intid) noexcept;
+// Makes a PPI of the calling CPU active without an acknowledge, as it was when the vCPU whose interrupt it is left a CPU.
+// Complete on return: it is not signalled until it is deactivated.
+void activate_private(std::uint32_t intid) noexcept;
+// Until a PPI of the calling CPU whose source has gone is not signalled any more.
+void wait_while_pending(std::uint32_t intid) noexcept;
 
 // SPIs. route_spi() sends it to the calling CPU, sets the trigger and turns it on.
 void route_spi(Interrupt interrupt) noexcept;
@@ -34,9 +39,9 @@ void disable_spi(std::uint32_t intid) noexcept;
 void priority_drop(std::uint32_t intid) noexcept;
 void deactivate(std::uint32_t intid) noexcept;
 
-// SGI 0 to 15 to the CPU with this affinity. What was written before is visible to it.
 // ICC_SGI1R_EL1 for an SGI to one CPU.
 [[nodiscard]] std::uint64_t sgi_request(std::uint64_t mpidr, std::uint32_t sgi) noexcept;
+// SGI 0 to 15 to the CPU with this affinity. What was written before is visible to it.
 void send_sgi(std::uint64_t mpidr, std::uint32_t sgi) noexcept;
 
 // Of the CPU interface (ICH_VTR_EL2.ListRegs).

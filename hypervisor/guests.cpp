@@ -8,6 +8,7 @@
 #include "arm_vcpu/vm/bundle.hpp"
 #include "check.hpp"
 #include "console.hpp"
+#include "cpu_loop.hpp"
 #include "gic.hpp"
 #include "layout.hpp"
 #include "memory.hpp"
@@ -16,7 +17,6 @@
 #include "simulate.hpp"
 #include "smp.hpp"
 #include "trace_area.hpp"
-#include "vcpu_loop.hpp"
 #include "verdict.hpp"
 #include "vm.hpp"
 
@@ -36,28 +36,14 @@ constinit Platform* g_platform = nullptr;
 constinit bool g_recorder_on = true;
 constinit Vectors g_vectors = Vectors::answering;
 
-// A vCPU waits here for its physical CPU.
-struct Assignment {
-  Vm* vm{};
-  unsigned vcpu{};
-};
-constinit std::array<Assignment, kMaxCpus> g_assignments{};
-
-// Which physical CPU runs each vCPU of `vm`: what the bundle says, else the lowest that are free.
-std::array<unsigned, kMaxVcpus> place(const BundleVm& vm) noexcept {
+// Which physical CPU runs each vCPU of `vm`.
+std::array<unsigned, kMaxVcpus> place(const BundleVm& vm, Placement& placement) noexcept {
   std::array<unsigned, kMaxVcpus> cpus{};
-  unsigned next = 0;
   for (unsigned i = 0; i < vm.cpus; ++i) {
-    unsigned cpu = vm.affinity[i];
-    if (!vm.has_affinity) {
-      while (next < smp::count() && g_assignments[next].vm != nullptr) ++next;
-      cpu = next++;
+    cpus[i] = vm.has_affinity ? vm.affinity[i] : placement.take_any();
+    if (cpus[i] >= smp::count() || !smp::cpu(cpus[i]).online.load()) {
+      finish_failed("{}: vCPU {} is to run on CPU {}, which is not there", vm.name, i, cpus[i]);
     }
-    if (cpu >= smp::count() || !g_assignments[cpu].vm) {
-      cpus[i] = cpu;
-      continue;
-    }
-    finish_failed("{}: vCPU {} wants CPU {}, which another vCPU has; give the machine more CPUs", vm.name, i, cpu);
   }
   return cpus;
 }
@@ -98,7 +84,7 @@ void finish() noexcept {
   finish_ok();
 }
 
-void run_assigned(void*) noexcept {
+[[noreturn]] void run_loop(void*) noexcept {
   const unsigned cpu = this_cpu().index;
   value_or_finish(g_cpus[cpu].hardware_enable(g_vectors), "enabling virtualization");
   if (g_recorder_on) g_cpus[cpu].set_trace(trace_area::ring(cpu));
@@ -108,17 +94,7 @@ void run_assigned(void*) noexcept {
     gic::enable_private(intid);
   }
   if (g_platform->board.pmu_intid != 0) gic::enable_private(g_platform->board.pmu_intid);
-  const Assignment& assignment = g_assignments[cpu];
-  assignment.vm->run_vcpu(assignment.vcpu);
-}
-
-// CPU 0, when no VM has a vCPU for it or its VM has ended before the others: it still serves the terminal.
-[[noreturn]] void serve_terminal() noexcept {
-  for (;;) {
-    handle_console_input();
-    (void)console::poll();
-    el2::wfe();
-  }
+  this_cpu_loop().run();
 }
 
 void describe_for_trace(const Vm& vm, unsigned id) noexcept {
@@ -198,21 +174,20 @@ void hypervisor_main(Platform& platform) noexcept {
                        .maintenance = platform.board.gic.maintenance_intid,
                        .uart = console::interrupt() ? console::interrupt()->intid : 0});
 
+  Placement placement{smp::count()};
+  for (const BundleVm& config : bundle.vms()) {
+    for (unsigned i = 0; config.has_affinity && i < config.cpus; ++i) placement.take(config.affinity[i]);
+  }
   for (BundleVm config : bundle.vms()) {
     simulate::spoil(config);
     const auto id = static_cast<unsigned>(g_vm_count);
     Vm& vm = g_vms[g_vm_count++].emplace();
-    const std::array<unsigned, kMaxVcpus> cpus = place(config);
-    for (unsigned i = 0; i < config.cpus; ++i) {
-      if (cpus[i] >= smp::count() || !smp::cpu(cpus[i]).online.load()) {
-        finish_failed("{}: needs {} CPUs; CPU {} is not there", config.name, config.cpus, cpus[i]);
-      }
-      g_assignments[cpus[i]] = {&vm, i};
-    }
+    const std::array<unsigned, kMaxVcpus> cpus = place(config, placement);
     if (const Result<> built = vm.build(id, config, std::span{cpus}.first(config.cpus), environment); !built) {
       explain_start_up_error(config.name, built.error(), ipa_bits_of(config));
       finish_failed(config.name, built.error());
     }
+    for (unsigned i = 0; i < config.cpus; ++i) CHECK(cpu_loop(cpus[i]).add(vm.slot(i)));
     describe_for_trace(vm, id);
     trace_area::record_vm_event(id, trace::VmEvent::created);
     log(Level::info, "vm{} ({}): {} vCPUs, {} MiB, entry {:x}", id, config.name, config.cpus, config.memory_bytes >> 20,
@@ -220,10 +195,9 @@ void hypervisor_main(Platform& platform) noexcept {
   }
   g_running.store(g_vm_count, std::memory_order_release);
   for (unsigned cpu = 1; cpu < smp::count(); ++cpu) {
-    if (g_assignments[cpu].vm != nullptr) CHECK(smp::run_on(cpu, run_assigned, nullptr));
+    if (cpu_loop(cpu).is_used()) CHECK(smp::run_on(cpu, run_loop, nullptr));
   }
-  if (g_assignments[0].vm != nullptr) run_assigned(nullptr);
-  serve_terminal();
+  run_loop(nullptr);  // CPU 0 serves the terminal, with or without a vCPU
 }
 
 }  // namespace arm_vcpu::hv

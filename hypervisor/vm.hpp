@@ -20,6 +20,7 @@
 #include "arm_vcpu/vm/timer.hpp"
 #include "arm_vcpu/vm/vgic.hpp"
 #include "lock.hpp"
+#include "per_cpu.hpp"
 #include "vm_doctor.hpp"
 
 namespace arm_vcpu::hv {
@@ -39,13 +40,26 @@ using GuestMemory = Stage2<Stage2Tables, el2::TlbOps>;
 struct VcpuSlot {
   Vm* vm{};
   unsigned index{};
-  unsigned cpu{};  // the physical CPU that runs it
+  unsigned cpu{};    // the physical CPU that runs it
+  unsigned place{};  // among the vCPUs of that CPU
   std::optional<Aarch64VCpu> vcpu;
   vm::EmulatedTimer physical_timer;  // the guest's CNTP
   bool physical_timer_line{};
   VcpuWatch watch;
   std::array<std::uint64_t, kExitKindCount> exits{};
   std::uint64_t answered{};  // of these, without the loop: Aarch64VCpu::handled_exits() has them too
+
+  // The rest is CpuLoop's.
+  bool is_on{};           // started, and not turned off
+  bool is_new{};          // and has not run yet
+  bool waits{};           // in WFI
+  bool looks{};           // given the CPU in its wait, to be looked at
+  unsigned arrived_in{};  // the VM's life that it was the last part of
+  unsigned samples{};
+  std::uint64_t sample_in{};    // ticks of its own time until the next one
+  std::uint64_t waits_since{};  // ticks
+  std::uint64_t look_at{};      // ticks
+  std::uint64_t ran{};          // ticks that it had a CPU
 };
 
 // What every VM shares of the machine.
@@ -80,18 +94,18 @@ class Vm final : public VirtualInterrupts {
   // For whoever reads a trace.
   void describe(trace::VmInfo& info) const noexcept;
 
-  // Runs vCPU `index` on this CPU, which must be the one given to build(); returns when the VM has ended.
-  void run_vcpu(unsigned index) noexcept;
-
   // Moves waiting input from the terminal into the UART as far as the guest takes it.
   void pump_input() noexcept;
 
   enum class State : std::uint32_t { running, stopping, ended };
   [[nodiscard]] State state() const noexcept { return state_.load(std::memory_order_acquire); }
+  // Counts from 1; a reset begins the next one. Does not change while the VM runs.
+  [[nodiscard]] unsigned life() const noexcept { return life_; }
   [[nodiscard]] unsigned id() const noexcept { return id_; }
   [[nodiscard]] std::uint64_t entry() const noexcept { return layout_.entry; }
   [[nodiscard]] std::string_view name() const noexcept { return config_.name; }
   [[nodiscard]] unsigned vcpu_count() const noexcept { return vcpu_count_; }
+  [[nodiscard]] VcpuSlot& slot(unsigned index) noexcept { return slots_[index]; }
   [[nodiscard]] const VcpuSlot& slot(unsigned index) const noexcept { return slots_[index]; }
   // Empty: ended by SYSTEM_OFF.
   [[nodiscard]] std::string_view failure() const noexcept { return failure_.view(); }
@@ -101,6 +115,7 @@ class Vm final : public VirtualInterrupts {
 
  private:
   friend class VmUartHost;
+  friend class CpuLoop;
   friend class VcpuLoop;
   friend class VmDoctor;
 
@@ -161,7 +176,8 @@ class Vm final : public VirtualInterrupts {
   std::atomic<unsigned> arrived_{};
   std::array<char, 160> failure_storage_{};
   TextBuffer failure_{failure_storage_};
-  unsigned resets_{};
+  unsigned life_{1};
+  std::array<std::uint8_t, kMaxCpus> last_here_{};  // by CPU: 1 + the vCPU that ran there last; 0: none
   VmDoctor doctor_;
 };
 

@@ -5,6 +5,7 @@
 #include "arm_vcpu/el2/sysreg.hpp"
 #include "arm_vcpu/trace/diagnosis_replay.hpp"
 #include "console.hpp"
+#include "cpu_loop.hpp"
 #include "layout.hpp"
 #include "per_cpu.hpp"
 #include "trace_area.hpp"
@@ -327,6 +328,7 @@ std::optional<diag::Code> VmDoctor::examine(VcpuSlot* slot, const diag::Trigger&
                                                .misr = el2::GicHw::read_ich_misr(),
                                                .vmcr = el2::GicHw::read_ich_vmcr(),
                                                .irqs = view_interrupts(subject.index)};
+    state.scheduler = this_cpu_loop().snapshot();
     state.records = records_of(trace_area::ring(this_cpu().index), past.records_end);
   }
   state.registers = &registers;

@@ -1,17 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // How a VM stops, restarts and ends.
 #include "arm_vcpu/el2/sysreg.hpp"
-#include "check.hpp"
 #include "console.hpp"
-#include "gic.hpp"
-#include "smp.hpp"
+#include "cpu_loop.hpp"
 #include "trace_area.hpp"
-#include "vcpu_loop.hpp"
 #include "vm.hpp"
 
 namespace arm_vcpu::hv {
-
-void Vm::run_vcpu(unsigned index) noexcept { VcpuLoop{slots_[index]}.run(); }
 
 void Vm::describe(trace::VmInfo& info) const noexcept {
   for (std::size_t i = 0; i < info.name.size() && i < config_.name.size(); ++i) info.name[i] = config_.name[i];
@@ -26,12 +21,19 @@ void Vm::describe(trace::VmInfo& info) const noexcept {
 }
 
 void Vm::kick(VgicCpuMask vcpus, unsigned self) noexcept {
-  for (unsigned i = 0; vcpus != 0 && i < vcpu_count_; ++i, vcpus >>= 1) {
-    if ((vcpus & 1) != 0 && i != self) gic::send_sgi(smp::cpu(slots_[i].cpu).mpidr, kKickSgi);
+  for (; vcpus != 0; vcpus &= vcpus - 1) {
+    const auto i = static_cast<unsigned>(__builtin_ctzll(vcpus));
+    if (i >= vcpu_count_) return;
+    if (i == self) continue;
+    if (slots_[i].cpu == this_cpu().index) {
+      this_cpu_loop().note(slots_[i]);
+    } else {
+      cpu_loop(slots_[i].cpu).request(slots_[i]);
+    }
   }
 }
 
-// All vCPUs leave their loops; the last to arrive() carries `ending` out.
+// All vCPUs leave their CPUs; the last to arrive() carries `ending` out.
 void Vm::stop(Ending ending) noexcept {
   State expected = State::running;
   {
@@ -51,28 +53,22 @@ void Vm::fail(std::string_view pattern, std::uint64_t a, std::uint64_t b) noexce
 }
 
 void Vm::arrive() noexcept {
-  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == vcpu_count_) {
-    bool ended = true;
-    if (ending_ == Ending::reset) {
-      ++resets_;
-      trace_area::record_vm_event(id_, trace::VmEvent::reset);
-      log(Level::info, "vm{} ({}): reset", id_, name());
-      if (const Result<> loaded = load()) {
-        ended = false;
-      } else {
-        failure_.put("the reset failed");
-      }
+  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 != vcpu_count_) return;
+  arrived_.store(0, std::memory_order_relaxed);
+  ++life_;
+  if (ending_ == Ending::reset) {
+    trace_area::record_vm_event(id_, trace::VmEvent::reset);
+    log(Level::info, "vm{} ({}): reset", id_, name());
+    if (const Result<> loaded = load()) {
+      state_.store(State::running, std::memory_order_release);
+      kick(~VgicCpuMask{0}, kMaxVcpus);
+      return;
     }
-    arrived_.store(0, std::memory_order_relaxed);
-    state_.store(ended ? State::ended : State::running, std::memory_order_release);
-    el2::sev();
-    if (ended) {
-      trace_area::record_vm_event(id_, failure().empty() ? trace::VmEvent::powered_off : trace::VmEvent::failed);
-      vm_ended(*this);
-    }
-    return;
+    failure_.put("the reset failed");
   }
-  while (state_.load(std::memory_order_acquire) == State::stopping) el2::wfe();
+  state_.store(State::ended, std::memory_order_release);
+  trace_area::record_vm_event(id_, failure().empty() ? trace::VmEvent::powered_off : trace::VmEvent::failed);
+  vm_ended(*this);
 }
 
 }  // namespace arm_vcpu::hv

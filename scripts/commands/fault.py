@@ -46,7 +46,7 @@ def _command(fault: Fault, cpu: str, folder: Path) -> list[str]:
     dts, dtb = folder / "fault.dts", folder / "fault.dtb"
     dts.write_text(source, encoding="utf-8")
     bundle.compile_dts(dts, dtb)
-    words = qemu.command(cpu, fault.cpus, qemu.memory_mib(MEMORY_MIB, dtb), dtb, False, [])
+    words = qemu.command(cpu, 1 if fault.shared else fault.cpus, qemu.memory_mib(MEMORY_MIB, dtb), dtb, False, [])
     words[words.index("-machine") + 1] = fault.machine
     if fault.reboots:
         words.remove("-no-reboot")

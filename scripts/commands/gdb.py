@@ -59,10 +59,7 @@ def main(argv: list[str]) -> int:
         qemu.check_cpu(options.cpu)
     with run._signals(), run._folder() as folder:
         totals = run._make_bundle(options, folder)
-        cpus = options.pcpus or totals.cpus
-        if cpus < totals.cpus or cpus > run_options.MAX_PCPUS:
-            raise ui.Failure(f"gdb: the VMs need {totals.cpus} physical CPUs, {run_options.MAX_PCPUS} at most; --pcpus "
-                             f"gives {cpus}", 2)
+        cpus = run.physical_cpus(options, totals, "gdb")
         dtb = folder / "bundle.dtb"
         words = qemu.command(options.cpu, cpus, qemu.memory_mib(totals.memory_mib, dtb), dtb, options.icount,
                              options.qemu_arg, semihosting=bool(options.trace))

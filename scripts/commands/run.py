@@ -22,15 +22,20 @@ def main(argv: list[str]) -> int:
         qemu.check_cpu(options.cpu)
     with _signals(), _folder() as folder:
         totals = _make_bundle(options, folder)
-        cpus = options.pcpus or totals.cpus
-        if cpus < totals.cpus:
-            raise ui.Failure(f"run: {totals.cpus} physical CPUs are needed, each vCPU has its own; --pcpus gives {cpus}", 2)
-        if cpus > run_options.MAX_PCPUS:
-            raise ui.Failure(f"run: the VMs need {cpus} physical CPUs; the most is {run_options.MAX_PCPUS}", 2)
+        cpus = physical_cpus(options, totals, "run")
         dtb = folder / "bundle.dtb"
         words = qemu.command(options.cpu, cpus, qemu.memory_mib(totals.memory_mib, dtb), dtb, options.icount,
                              options.qemu_arg, semihosting=bool(options.trace))
         return _boot(options, words)
+
+
+def physical_cpus(options: argparse.Namespace, totals: bundle.Totals, command: str) -> int:
+    cpus = options.pcpus or totals.cpus
+    if cpus < totals.least_cpus:
+        raise ui.Failure(f"{command}: a VM's affinity names CPU {totals.least_cpus - 1}; --pcpus gives {cpus}", 2)
+    if cpus > run_options.MAX_PCPUS:
+        raise ui.Failure(f"{command}: a VM's affinity names CPU {cpus - 1}; the most is {run_options.MAX_PCPUS} CPUs", 2)
+    return cpus
 
 
 @contextmanager
@@ -83,7 +88,7 @@ def _bundle_of_files(options: argparse.Namespace, folder: Path, dtb: Path) -> bu
         bundle.compile_dts(file, part)
         roots.append(bundle.load(part.read_bytes(), file))
     root = roots[0] if len(roots) == 1 else bundle.merge(roots)
-    totals = bundle.place(root)
+    totals = bundle.totals(root, run_options.MAX_PCPUS)
     if options.pmu:
         for vm in root.child("vms").children.values():
             vm.set_string("pmu", options.pmu)

@@ -24,6 +24,7 @@ class Fault:
     cpu: str = "max,pauth-impdef=on"
     cpus: int = 1
     pmu: str = "on"
+    shared: bool = False  # by all of them: one physical CPU
     simulate: str = ""  # /hypervisor simulate: hypervisor/simulate.def
     guest: str = ""  # the name in guests/faults, when it is another one
     image: str = ""  # a file of the build in place of guests/faults.img
@@ -111,6 +112,8 @@ FAULTS = [
     _simulated("timer-sleeps", IRQ, 22, "the virtual timer does not end WFI", guest="healthy-nap"),
     _simulated("maintenance-storm", IRQ, 24, "the GIC's maintenance interrupt without end"),
     _simulated("interrupt-lost", IRQ, 25, "an active interrupt that no list register holds"),
+    _simulated("starvation", IRQ, 29, "the end of a slice is not armed: a vCPU keeps the CPU that two share",
+               guest="healthy-spinlock", cpus=2, shared=True),
     _simulated("serror", IRQ, 28, "an SError while the guest runs"),
 
     _simulated("fp-at-el2", HYPERVISOR, 20, "EL2 executes floating point"),
@@ -121,6 +124,7 @@ FAULTS = [
 
     Fault("healthy-busy", HEALTHY, 0, "a busy loop"),
     Fault("healthy-spinlock", HEALTHY, 0, "a spinlock whose holder is slow", cpus=2),
+    Fault("healthy-shared", HEALTHY, 0, "the same on one physical CPU", cpus=2, shared=True, guest="healthy-spinlock"),
     Fault("healthy-idle", HEALTHY, 0, "a guest that sleeps"),
     Fault("healthy-nap", HEALTHY, 0, "a guest that sleeps shortly, with its timer"),
     Fault("healthy-ticks", HEALTHY, 0, "a tick each millisecond"),

@@ -3,7 +3,6 @@
 import re
 import subprocess
 from dataclasses import dataclass
-from itertools import count, islice
 from pathlib import Path
 
 from . import fdt, ui
@@ -35,8 +34,9 @@ class SingleVm:
 @dataclass
 class Totals:
     """What the machine under the hypervisor must have for a bundle."""
-    cpus: int
+    cpus: int  # when nobody asks for less: vCPUs may share them
     memory_mib: int
+    least_cpus: int = 1
 
 
 def quoted(text: str) -> str:
@@ -72,8 +72,7 @@ def source(vm: SingleVm) -> str:
         lines.append('ramdisk = "initrd";')
     if vm.bootargs:
         lines.append(f"bootargs = {quoted(vm.bootargs)};")
-    lines += [f"cpus = <{vm.cpus}>;", f"memory-mib = <{vm.memory_mib}>;",
-              f"affinity = <{' '.join(map(str, range(vm.cpus)))}>;", "gic-version = <3>;",
+    lines += [f"cpus = <{vm.cpus}>;", f"memory-mib = <{vm.memory_mib}>;", "gic-version = <3>;",
               f'pmu = "{vm.pmu}";']
     body = "".join(f"      {line}\n" for line in lines)
     trace = f"trace-file = {quoted(str(vm.trace_file))}; " if vm.trace_file else ""
@@ -114,8 +113,8 @@ def load(dtb: bytes, file: Path | str) -> fdt.Node:
             if not least <= vm.cells(key)[0] <= most:
                 refuse(f"/vms/{name}/{key} is {vm.cells(key)[0]}: give {least} to {most}")
         wanted = vm.cells("affinity")
-        if wanted is not None and (len(wanted) != vm.cells("cpus")[0] or len(set(wanted)) != len(wanted)):
-            refuse(f"/vms/{name}/affinity must name one CPU per vCPU, each once")
+        if wanted is not None and len(wanted) != vm.cells("cpus")[0]:
+            refuse(f"/vms/{name}/affinity must name one CPU per vCPU")
         for key in IMAGE_REFERENCES:
             image = vm.string(key)
             if image is not None and image not in root.child("images").children:
@@ -158,20 +157,10 @@ def merge(roots: list[fdt.Node]) -> fdt.Node:
     return merged
 
 
-def place(root: fdt.Node) -> Totals:
-    """Gives every VM without an affinity the lowest free CPUs. Two VMs that ask for the same CPU are refused."""
-    owner: dict[int, str] = {}
+def totals(root: fdt.Node, most_cpus: int) -> Totals:
+    """A CPU for each vCPU, `most_cpus` at most, and all that an affinity names. The hypervisor places the vCPUs."""
     vms = root.child("vms").children.values()
-    for vm in vms:
-        for cpu in vm.cells("affinity") or []:
-            if cpu in owner:
-                raise ui.Failure(f"VMs {owner[cpu]} and {vm.name} both want CPU {cpu}: change the affinity of one, or "
-                                 "leave it out and it gets free CPUs", BAD_INPUT)
-            owner[cpu] = vm.name
-    for vm in vms:
-        if "affinity" not in vm.properties:
-            free = (cpu for cpu in count() if cpu not in owner)
-            cpus = list(islice(free, vm.cells("cpus")[0]))
-            vm.set_cells("affinity", cpus)
-            owner.update(dict.fromkeys(cpus, vm.name))
-    return Totals(cpus=max(owner, default=0) + 1, memory_mib=sum(vm.cells("memory-mib")[0] for vm in vms))
+    named = [cpu for vm in vms for cpu in vm.cells("affinity") or []]
+    return Totals(cpus=max(min(sum(vm.cells("cpus")[0] for vm in vms), most_cpus), max(named, default=0) + 1),
+                  least_cpus=max(named, default=0) + 1,
+                  memory_mib=sum(vm.cells("memory-mib")[0] for vm in vms))

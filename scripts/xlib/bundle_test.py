@@ -32,7 +32,7 @@ class SourceTest(unittest.TestCase):
             root = bundle.load(dtb.read_bytes(), dtb)
         node = root.child("vms").child("vm0")
         self.assertEqual(node.string("bootargs"), bootargs)
-        self.assertEqual(node.cells("affinity"), [0, 1, 2])
+        self.assertIsNone(node.cells("affinity"))
         self.assertEqual(node.cells("memory-mib"), [128])
         self.assertEqual(node.string("pmu"), "on")
         self.assertEqual(root.child("images").child("kernel").properties["data"], b"kernel")
@@ -67,7 +67,7 @@ class LoadTest(unittest.TestCase):
         root = make("a")
         root.child("vms").child("a").set_string("ramdisk", "none")
         self.refused(root, '/vms/a/ramdisk names the image "none"')
-        for cells in ([0], [1, 1], [0, 1, 2]):
+        for cells in ([0], [0, 1, 2]):
             root = make("a")
             root.child("vms").child("a").set_cells("affinity", cells)
             self.refused(root, "/vms/a/affinity")
@@ -87,21 +87,17 @@ class MergeTest(unittest.TestCase):
         self.assertEqual(images[vms["b"].string("kernel")].properties["data"], b"two")
 
 
-class PlaceTest(unittest.TestCase):
-    def test_free_cpus_are_filled_in(self):
-        root = make("a", "b", "c")
-        root.child("vms").child("b").set_cells("affinity", [1, 4])
-        totals = bundle.place(root)
-        self.assertEqual(root.child("vms").child("a").cells("affinity"), [0, 2])
-        self.assertEqual(root.child("vms").child("c").cells("affinity"), [3, 5])
-        self.assertEqual(totals, bundle.Totals(cpus=6, memory_mib=192))
+class TotalsTest(unittest.TestCase):
+    def test_a_cpu_for_each_vcpu_as_far_as_there_are_some(self):
+        self.assertEqual(bundle.totals(make("a", "b", "c"), 8), bundle.Totals(cpus=6, memory_mib=192, least_cpus=1))
+        self.assertEqual(bundle.totals(make("a", "b", "c"), 4), bundle.Totals(cpus=4, memory_mib=192, least_cpus=1))
 
-    def test_one_cpu_for_two_vms_is_refused(self):
+    def test_cpus_that_an_affinity_names_are_there(self):
         root = make("a", "b")
-        for name in "ab":
-            root.child("vms").child(name).set_cells("affinity", [0, 1])
-        with self.assertRaisesRegex(ui.Failure, "a and b both want CPU 0"):
-            bundle.place(root)
+        root.child("vms").child("b").set_cells("affinity", [1, 6])
+        self.assertEqual(bundle.totals(root, 8), bundle.Totals(cpus=7, memory_mib=128, least_cpus=7))
+        root.child("vms").child("b").set_cells("affinity", [0, 0])
+        self.assertEqual(bundle.totals(root, 8), bundle.Totals(cpus=4, memory_mib=128, least_cpus=1))
 
 
 if __name__ == "__main__":

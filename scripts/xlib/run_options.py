@@ -56,7 +56,7 @@ def _parser() -> _Parser:
     p.add_argument("--cpu", metavar="MODEL", default=DEFAULT_CPU, help=f"QEMU's CPU model (default {DEFAULT_CPU})")
     p.add_argument("--gic", metavar="VERSION", default="3", help="version of the interrupt controller; only 3")
     p.add_argument("--pmu", choices=["on", "off"], help="the guests' performance monitors (default on)")
-    p.add_argument("--pcpus", metavar="N", type=int, help="physical CPUs (default: as many as the VMs use)")
+    p.add_argument("--pcpus", metavar="N", type=int, help="physical CPUs, which vCPUs share when they are more (default: one for each vCPU, 8 at most)")
     p.add_argument("--icount", action="store_true", help="time follows the instruction count: repeatable, slower")
     p.add_argument("--timeout", metavar="SECONDS", type=float, help="end the machine after this long, status 124")
     p.add_argument("--log", metavar="LEVEL", help="the hypervisor's log: " + ", ".join(bundle.LOG_LEVELS))

@@ -82,6 +82,18 @@ inline void flush_all_vmids() noexcept {
   isb();
 }
 
+// For a vCPU that is bound to this CPU, when another vCPU of the same VM ran here last. To the guest they are two PEs,
+// whose TLBs know nothing of each other: mappings may differ under the same ASID, and CnP is not set for both. Here they
+// share a VMID. So the translations of stage 1 go, on this CPU only; the broadcast of the guest's own maintenance has
+// reached all others. The instruction cache goes with them: a vCPU whose MMU is off may have fetched past the data
+// caches what another sees in them. [armarm] "Use of ASIDs and VMIDs to reduce TLB maintenance requirements", "Behavior
+// of instruction fetches when stage 1 is disabled".
+inline void forget_sibling_vcpu() noexcept {
+  isb();  // VTTBR_EL2 is this VM's
+  __asm__ volatile("tlbi vmalle1\n\tic iallu\n\tdsb nsh" ::: "memory");
+  isb();
+}
+
 // The stage 2 of a VM whose tables come from a TablePool.
 template <std::size_t MaxTables>
 using GuestStage2 = Stage2<TablePool<MaxTables>, TlbOps>;

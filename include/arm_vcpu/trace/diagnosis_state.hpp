@@ -141,8 +141,9 @@ struct InterruptSnapshot {
 struct SchedulerSnapshot {
   unsigned waiting_vcpus{};  // for this CPU
   std::uint64_t slice_ticks{};
-  std::uint64_t running_ticks{};  // of the current vCPU, without an exit
+  std::uint64_t running_ticks{};  // that the current vCPU has kept them waiting
   std::uint64_t cnthp_ctl_el2{};
+  std::uint64_t armed_late_ticks{};  // CNTHP_CVAL_EL2 lies this far behind the end of the slice
 };
 
 struct CapturedState {

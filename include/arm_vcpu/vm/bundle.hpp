@@ -17,7 +17,8 @@
 //         bootargs = "console=ttyAMA0";  // optional
 //         cpus = <4>;                    // default 1
 //         memory-mib = <512>;            // default 512
-//         affinity = <0 1 2 3>;          // optional: the physical CPU of each vCPU, ascending
+//         affinity = <0 1 2 3>;          // optional: the physical CPU of each vCPU; several may share one
+//         restart = <3>;                 // default 0: how often the VM starts anew after SYSTEM_OFF
 //         gic-version = <3>;             // optional
 //         pmu = "on";                    // performance monitors, the default
 //         scratch-device = "on";         // optional: a device of memory for tests (vm/scratch.hpp)
@@ -46,6 +47,7 @@ inline constexpr std::size_t kMaxBundleVms = 8;
 inline constexpr unsigned kMaxBundleVcpus = 64;  // per VM
 inline constexpr std::uint64_t kMinGuestMib = 2;
 inline constexpr std::uint64_t kDefaultGuestMib = 512;
+inline constexpr std::uint64_t kMaxRestarts = 1'000'000;
 inline constexpr std::uint64_t kMaxGuestMib = 255 * 1024;  // what `virt` has room for below 256 GiB
 
 // What the machine at hand allows.
@@ -69,6 +71,7 @@ struct BundleVm {
   bool has_affinity{};
   bool pmu{true};  // performance monitors, where the machine has them
   bool scratch_device{};
+  unsigned restarts{};  // after SYSTEM_OFF
 };
 
 class Bundle {

@@ -126,6 +126,12 @@ class Vgic {
   // Registers that do not change while the VM lives.
   void publish(PublishedRegisters& registers) const noexcept;
 
+  // The physical PPIs that are active on behalf of this vCPU, bit n for INTID n. A physical CPU that several vCPUs share
+  // has one active state for all of them: whoever switches deactivates these after save(), and makes them active again
+  // before load() and before the vCPU's timer runs. Precondition: saved; of a vCPU that is loaded, list registers know
+  // more. What the guest has no use for any more is dropped: nothing is active at the physical GIC.
+  [[nodiscard]] std::uint32_t take_physical_ppis(unsigned cpu) noexcept;
+
   // Cold reset, of the whole or of one vCPU's Redistributor and CPU interface. No vCPU concerned is loaded. Input
   // lines and links stay as they are; physical interrupts still active for a link are deactivated at the next flush.
   void reset() noexcept;

@@ -96,6 +96,7 @@ struct VgicCpu {
   std::array<std::uint64_t, gic::kMaxActivePriorityRegisters> ap1r{};
 
   std::uint32_t affinity{};
+  std::uint32_t linked_ppis{};  // bit n: the PPI with INTID n is a physical interrupt
   bool asleep{};      // GICR_WAKER
   bool waits_gicd{};  // GICD_CTLR.RWP: a disabled SPI, or group, is still in a list register here
   bool waits_gicr{};  // GICR_CTLR.RWP: the same of an SGI or PPI

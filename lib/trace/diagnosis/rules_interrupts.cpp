@@ -253,7 +253,7 @@ void check_starvation(const CapturedState& state, DiagnosisList& out) noexcept {
   const Hcr hcr = has_hcr ? Hcr::from(state.registers->hcr_el2) : Hcr{};
   const bool armed = vm::timer_line({vm::TimerCtl::from(scheduler.cnthp_ctl_el2 & 3), 0}, 1);
   Report report{state, Code::starvation, Confidence::certain};
-  report.what("{}: no exit for {}, a slice is {}, and {} vCPU{} for this CPU", Who{state}.view(),
+  report.what("{}: keeps its CPU for {}, a slice is {}, and {} vCPU{} for this CPU", Who{state}.view(),
               Duration{scheduler.running_ticks, state.counter_hz}.view(),
               Duration{scheduler.slice_ticks, state.counter_hz}.view(), scheduler.waiting_vcpus,
               scheduler.waiting_vcpus == 1 ? " waits" : "s wait");
@@ -266,6 +266,10 @@ void check_starvation(const CapturedState& state, DiagnosisList& out) noexcept {
     report.cause("HCR_EL2.IMO is 0: physical interrupts go to the guest, none ends its slice");
   } else if (!armed) {
     report.cause("the EL2 timer is not armed, so nothing ends the slice");
+  } else if (scheduler.armed_late_ticks != 0) {
+    report.note("armed for", "{} behind the end of the slice",
+                Duration{scheduler.armed_late_ticks, state.counter_hz}.view());
+    report.cause("the EL2 timer is armed for something that comes later: nothing ends the slice");
   }
   report.done(out);
 }

@@ -167,6 +167,10 @@ TEST_F(Interrupts, Starvation) {
   state.scheduler->cnthp_ctl_el2 = 0;
   EXPECT_THAT(health(), ElementsAre(Code::starvation));
   EXPECT_THAT(text(), HasSubstr("the EL2 timer is not armed"));
+  state.scheduler->cnthp_ctl_el2 = 1;
+  state.scheduler->armed_late_ticks = kHz / 1000;
+  EXPECT_THAT(health(), ElementsAre(Code::starvation));
+  EXPECT_THAT(text(), HasSubstr("the EL2 timer is armed for something that comes later"));
   state.scheduler->running_ticks = kHz / 100;
   EXPECT_THAT(health(), IsEmpty()) << "its slice has just ended";
   state.scheduler->running_ticks = kHz;

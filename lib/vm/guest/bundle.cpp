@@ -309,7 +309,8 @@ bool BundleParser::parse_vms() noexcept {
 bool BundleParser::parse_vm(int node, BundleVm& vm) noexcept {
   static constexpr std::string_view kProperties[] = {"compatible", "description", "kernel",         "firmware",
                                                      "ramdisk",    "bootargs",    "cpus",           "affinity",
-                                                     "memory-mib", "gic-version", "scratch-device", "pmu"};
+                                                     "memory-mib", "gic-version", "scratch-device", "pmu",
+                                                     "restart"};
   static constexpr std::string_view kSwitch[] = {"off", "on"};
   constexpr std::uint64_t kOnlyGicVersion = 3;
   if (!check_compatible(node, "arm-vcpu,vm") || !check_properties(node, kProperties) || !check_subnodes(node, {})) {
@@ -329,11 +330,13 @@ bool BundleParser::parse_vm(int node, BundleVm& vm) noexcept {
   std::uint64_t gic_version = kOnlyGicVersion;
   std::size_t pmu = 1;
   std::size_t scratch = 0;
+  std::uint64_t restarts = 0;
   const std::uint64_t most_cpus = std::min(limits_.vcpus_per_vm, kMaxBundleVcpus);
   if (!read_text(node, "description", vm.name) || !read_text(node, "bootargs", vm.bootargs) ||
       !find_image(node, has_kernel ? "kernel" : "firmware", has_kernel ? "kernel" : "firmware", vm.boot_file) ||
       !find_image(node, "ramdisk", "ramdisk", vm.ramdisk) || !read_number(node, "cpus", {1, most_cpus}, cpus) ||
       !read_number(node, "memory-mib", {kMinGuestMib, kMaxGuestMib}, memory_mib) ||
+      !read_number(node, "restart", {0, kMaxRestarts}, restarts) ||
       !read_number(node, "gic-version", {kOnlyGicVersion, kOnlyGicVersion}, gic_version) ||
       !read_choice(node, "pmu", kSwitch, pmu) || !read_choice(node, "scratch-device", kSwitch, scratch)) {
     return false;
@@ -347,6 +350,7 @@ bool BundleParser::parse_vm(int node, BundleVm& vm) noexcept {
   vm.cpus = static_cast<unsigned>(cpus);
   vm.memory_bytes = memory_mib << 20;
   vm.pmu = pmu != 0;
+  vm.restarts = static_cast<unsigned>(restarts);
   return parse_affinity(node, vm);
 }
 
@@ -392,16 +396,6 @@ bool BundleParser::parse_affinity(int node, BundleVm& vm) noexcept {
     const std::uint32_t cpu = fdt32_ld(reinterpret_cast<const fdt32_t*>(bytes.data) + i);
     if (cpu >= limits_.physical_cpus || cpu > 0xFFFF) {
       return refuse(node, kName, BundleReason::affinity_range, {cpu, std::min(limits_.physical_cpus, 0x10000U) - 1});
-    }
-    if (i != 0 && cpu <= vm.affinity[i - 1]) {
-      return refuse(node, kName, BundleReason::affinity_order, {cpu, vm.affinity[i - 1]});
-    }
-    // One vCPU per physical CPU, in all VMs.
-    for (const BundleVm& other : bundle.vms()) {
-      const auto taken = std::span{other.affinity}.first(other.has_affinity ? other.cpus : 0);
-      if (std::find(taken.begin(), taken.end(), cpu) != taken.end()) {
-        return refuse(node, kName, BundleReason::affinity_taken, {cpu, 0}, other.name);
-      }
     }
     vm.affinity[i] = static_cast<std::uint16_t>(cpu);
   }

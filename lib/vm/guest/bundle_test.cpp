@@ -280,14 +280,10 @@ const Bad kBad[] = {
      "/vms/vm0: affinity: lists 3 physical CPUs for 4 vCPUs"},
     {"AffinityBytes", [](Source& s) { s.raw("/vms/vm0", "affinity", "\0\1\2\3\4"s); },
      "/vms/vm0: affinity: is 5 bytes long; a list of numbers is cells of 4 bytes: <N N ...>"},
-    {"AffinityTwice", [](Source& s) { s.cells("/vms/vm0", "affinity", {0, 1, 1, 2}); },
-     "/vms/vm0: affinity: lists physical CPU 1 after 1; give each once, in ascending order"},
-    {"AffinityUnsorted", [](Source& s) { s.cells("/vms/vm0", "affinity", {0, 2, 1, 3}); },
-     "/vms/vm0: affinity: lists physical CPU 1 after 2; give each once, in ascending order"},
+    {"RestartTooOften", [](Source& s) { s.cells("/vms/vm0", "restart", {1'000'001}); },
+     "/vms/vm0: restart: is 1000001, the most is 1000000"},
     {"AffinityRange", [](Source& s) { s.cells("/vms/vm0", "affinity", {0, 1, 2, 6}); },
      "/vms/vm0: affinity: lists physical CPU 6, the last is 5"},
-    {"AffinityTaken", [](Source& s) { s.cells("/vms/vm1", "affinity", {3}); },
-     "/vms/vm1: affinity: lists physical CPU 3, which an earlier VM has: \"Debian 12\""},
 };
 
 INSTANTIATE_TEST_SUITE_P(Bundle, BadBundle, ::testing::ValuesIn(kBad),

@@ -141,7 +141,26 @@ Result<> Vgic::link_physical(unsigned cpu, unsigned intid, std::uint16_t physica
   VgicIrq& i = irq(cpu, intid);
   i.linked = true;
   i.physical_intid = physical_intid;
+  if (intid < gic::kPrivateCount) cpus_[cpu].linked_ppis |= 1U << intid;
   return {};
+}
+
+std::uint32_t Vgic::take_physical_ppis(unsigned cpu) noexcept {
+  VgicCpu& c = cpus_[cpu];
+  std::uint32_t active = 0;
+  for (std::uint32_t rest = c.linked_ppis; rest != 0; rest &= rest - 1) {
+    const auto intid = static_cast<unsigned>(__builtin_ctz(rest));
+    VgicIrq& i = c.irqs[intid];
+    if (!i.physical_active) continue;
+    if (c.releases.contains(intid)) {
+      c.releases.erase(intid);
+      i.queued_at = kVgicNoCpu;
+      i.physical_active = false;
+    } else if (i.physical_intid < gic::kPrivateCount) {
+      active |= 1U << i.physical_intid;
+    }
+  }
+  return active;
 }
 
 }  // namespace arm_vcpu

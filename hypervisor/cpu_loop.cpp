@@ -1,0 +1,570 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cpu_loop.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "arm_vcpu/el2/sysreg.hpp"
+#include "arm_vcpu/vm/vgic_cpu_interface.hpp"
+#include "check.hpp"
+#include "console.hpp"
+#include "gic.hpp"
+#include "physical_cpus.hpp"
+#include "simulate.hpp"
+#include "smp.hpp"
+#include "trace_area.hpp"
+#include "vcpu_loop.hpp"
+
+namespace arm_vcpu::hv {
+namespace {
+
+constinit LoopInterrupts g_interrupts;
+constinit std::array<CpuLoop, kMaxCpus> g_loops{};
+
+// Short against a guest's timer tick, long against the cost of a switch.
+constexpr std::uint64_t kSlicesPerSecond = 200;
+// How often the EL2 timer looks at a guest, in its own time: a guest that is caught in its own vectors makes no exits.
+constexpr std::uint64_t kSamplesPerSecond = 50;
+// How many samples apart the state of its timer and its interrupts is looked at.
+constexpr unsigned kSamplesPerHealthCheck = 25;
+// A UART without an interrupt is looked at this often.
+constexpr std::uint64_t kPollsPerSecond = 50;
+
+std::uint64_t sample_period() noexcept {
+  return el2::counter_hz() / kSamplesPerSecond;
+}
+
+// CNTV_CTL_EL0: ISTATUS, IMASK, ENABLE. The condition is met, and not masked.
+constexpr std::uint64_t kTimerIsUpMask = 0b111;
+constexpr std::uint64_t kTimerIsUp = 0b101;
+
+}  // namespace
+
+CpuLoop& cpu_loop(unsigned cpu) noexcept {
+  return g_loops[cpu];
+}
+CpuLoop& this_cpu_loop() noexcept {
+  return g_loops[this_cpu().index];
+}
+void set_loop_interrupts(const LoopInterrupts& interrupts) noexcept {
+  g_interrupts = interrupts;
+}
+
+bool CpuLoop::add(VcpuSlot& slot) noexcept {
+  if (count_ == slots_.size()) return false;
+  slot.place = count_;
+  slots_[count_++] = &slot;
+  return true;
+}
+
+// Nobody waits, to the diagnosis, while a slice is only about to end: the host of an emulated machine, or firmware, may
+// have held this CPU for longer than that.
+diag::SchedulerSnapshot CpuLoop::snapshot() const noexcept {
+  const std::uint64_t now = el2::counter_ticks();
+  const std::uint64_t end = scheduler_.slice_end().value_or(now);
+  return {.waiting_vcpus = is_overdue_ ? scheduler_.waiting_count() : 0,
+          .slice_ticks = scheduler_.slice(),
+          .running_ticks = scheduler_.kept_waiting(now),
+          .cnthp_ctl_el2 = VCPU_READ_SYSREG(cnthp_ctl_el2),
+          .armed_late_ticks = programmed_ != Deadlines::kNever && programmed_ > end ? programmed_ - end : 0};
+}
+
+// --- who can run ----------------------------------------------------------------------------------------------------
+
+void CpuLoop::request(const VcpuSlot& slot) noexcept {
+  if (scheduler_.request(slot.place)) gic::send_sgi(smp::cpu(slot.cpu).mpidr, kKickSgi);
+}
+
+void CpuLoop::note(VcpuSlot& slot) noexcept {
+  if (slot.vm->state() != Vm::State::running) {
+    noted_ |= bit(slot);
+    must_leave_ = true;
+  } else if (scheduler_.is_blocked(slot.place) && can_run(slot)) {
+    wake(slot);
+  }
+}
+
+// What may take long, or end a VM: between two vCPUs.
+void CpuLoop::settle() noexcept {
+  must_leave_ = false;
+  for (std::uint64_t rest = std::exchange(noted_, 0) | scheduler_.take_requests(); rest != 0; rest &= rest - 1) {
+    settle(*slots_[static_cast<unsigned>(__builtin_ctzll(rest))]);
+  }
+}
+
+void CpuLoop::settle(VcpuSlot& slot) noexcept {
+  switch (slot.vm->state()) {
+    case Vm::State::ended: return;
+    case Vm::State::stopping:
+      if (slot.arrived_in != slot.vm->life()) retire(slot);
+      return;
+    case Vm::State::running:
+      if (scheduler_.is_blocked(slot.place) && can_run(slot)) wake(slot);
+      return;
+  }
+}
+
+// The VM stops: nothing of this vCPU stays on the CPU.
+void CpuLoop::retire(VcpuSlot& slot) noexcept {
+  const std::uint64_t now = el2::counter_ticks();
+  if (scheduler_.running() == slot.place) slot.ran += scheduler_.block(now);
+  scheduler_.remove(slot.place);
+  slot.is_on = slot.waits = slot.looks = false;
+  if (loaded_ == &slot) unload();
+  waits_.clear(slot.place);
+  // What the reset does to it may happen on another CPU.
+  slot.vcpu->release_fp(physical_cpu());
+  slot.arrived_in = slot.vm->life();
+  slot.vm->arrive();
+}
+
+bool CpuLoop::can_run(VcpuSlot& slot) noexcept {
+  if (!slot.is_on) return start(slot);
+  const LockGuard guard{slot.vm->lock_};
+  return has_deliverable(slot);
+}
+
+// Under the VM's lock.
+bool CpuLoop::has_deliverable(VcpuSlot& slot) noexcept {
+  Vgic& vgic = *slot.vm->vgic_;
+  if (vgic.direct(slot.index).posted.load(std::memory_order_relaxed) != 0) (void)vgic.accept_posted(slot.index);
+  return vgic.has_deliverable(slot.index);
+}
+
+// The boot CPU of a VM that was just loaded, or the target of a CPU_ON.
+bool CpuLoop::start(VcpuSlot& slot) noexcept {
+  Vm& vm = *slot.vm;
+  if (vm.power_->state(slot.index) != PowerState::on) {
+    const auto start = vm.power_->pending_start(slot.index);
+    if (!start) return false;
+    // The entry was checked when CPU_ON was accepted.
+    CHECK(slot.vcpu->reset(start->entry, start->context_id).has_value());
+    {
+      const LockGuard guard{vm.lock_};
+      vm.vgic_->reset_cpu_interface(slot.index);
+    }
+    slot.physical_timer = {};
+    CHECK(vm.power_->mark_on(slot.index));
+  }
+  slot.is_on = true;
+  slot.is_new = true;
+  slot.sample_in = sample_period();
+  return true;
+}
+
+void CpuLoop::wake(VcpuSlot& slot) noexcept {
+  const std::uint64_t now = el2::counter_ticks();
+  waits_.clear(slot.place);
+  scheduler_.wake(slot.place, now);
+  if (in_guest_) arm(now);  // the one that runs has a slice from now on
+}
+
+// --- running --------------------------------------------------------------------------------------------------------
+
+void CpuLoop::run() noexcept {
+  scheduler_.set_slice(el2::counter_hz() / kSlicesPerSecond);
+  doorbell_ = gic::sgi_request(this_cpu().mpidr, kDoorbellSgi);
+  for (unsigned place = 0; place < count_; ++place) noted_ |= std::uint64_t{1} << place;
+  for (;;) {
+    settle();
+    if (scheduler_.running() == Scheduler::kNone) {
+      late_samples_ = 0;
+      is_overdue_ = false;
+      if (scheduler_.pick(el2::counter_ticks()) == Scheduler::kNone) {
+        idle();
+        continue;
+      }
+    }
+    run_next(*slots_[scheduler_.running()]);
+  }
+}
+
+void CpuLoop::run_next(VcpuSlot& slot) noexcept {
+  if (!load(slot)) return;
+  if (slot.waits && !wakes_up(slot)) return;
+  if (slot.is_new) {
+    slot.is_new = false;
+    VcpuLoop{slot, *this}.begin();
+  }
+  std::uint64_t now = el2::counter_ticks();
+  next_sample_ = now + slot.sample_in;
+  in_guest_ = true;
+  update_physical_timer(slot);
+  const VcpuLoop::Leave why = VcpuLoop{slot, *this}.run();
+  in_guest_ = false;
+  now = el2::counter_ticks();
+  slot.sample_in = next_sample_ > now ? next_sample_ - now : 0;
+  switch (why) {
+    case VcpuLoop::Leave::asked:
+      if (scheduler_.must_yield(now)) slot.ran += scheduler_.preempt(now);
+      return;
+    case VcpuLoop::Leave::yields:
+      if (scheduler_.others_wait()) slot.ran += scheduler_.preempt(now);
+      return;
+    case VcpuLoop::Leave::waits: return wait(slot, 1);
+    case VcpuLoop::Leave::turned_off: return turn_off(slot);
+    case VcpuLoop::Leave::stops:
+      (void)slot.watch.look(slot, slot.vm->doctor_);  // what came since the last sample
+      noted_ |= bit(slot);
+      return;
+  }
+}
+
+// The end of a wait, or a look at the sleeper. False: it sleeps on.
+bool CpuLoop::wakes_up(VcpuSlot& slot) noexcept {
+  if (std::exchange(slot.looks, false)) {
+    look_at_sleeper(slot);
+    if (slot.vm->state() != Vm::State::running) {
+      noted_ |= bit(slot);
+      return false;
+    }
+    VgicCpuMask raised{};
+    bool wakes = false;
+    {
+      RecordingGicHw gic{slot};
+      const LockGuard guard{slot.vm->lock_};
+      raised = slot.vm->vgic_->park(slot.index, gic);
+      slot.vm->vgic_->mark_dirty(slot.index);
+      wakes = has_deliverable(slot);
+    }
+    slot.vm->kick(raised, slot.index);
+    if (!wakes) {
+      const std::uint64_t now = el2::counter_ticks();
+      slot.ran += scheduler_.block(now);
+      waits_.set(slot.place, wait_ends(slot, now));
+      return false;
+    }
+  }
+  slot.waits = false;
+  slot.vcpu->record({.pc = slot.vcpu->trap_frame().exception_pc(), .kind = trace::Kind::vcpu_woken});
+  return true;
+}
+
+// The vCPU stays loaded until another one needs the CPU. `kind` is that of the vcpu_parked record.
+void CpuLoop::wait(VcpuSlot& slot, std::uint64_t kind) noexcept {
+  slot.vcpu->record({.pc = slot.vcpu->trap_frame().exception_pc(), .data = kind, .kind = trace::Kind::vcpu_parked});
+  const std::uint64_t now = el2::counter_ticks();
+  slot.ran += scheduler_.block(now);
+  slot.waits = true;
+  slot.waits_since = now;
+  slot.look_at = now + el2::counter_hz();
+  waits_.set(slot.place, wait_ends(slot, now));
+  // What came since the guest's WFI was looked at has made a request.
+}
+
+void CpuLoop::turn_off(VcpuSlot& slot) noexcept {
+  slot.vcpu->record({.pc = slot.vcpu->trap_frame().exception_pc(), .data = 0, .kind = trace::Kind::vcpu_parked});
+  (void)slot.watch.look(slot, slot.vm->doctor_);
+  slot.ran += scheduler_.block(el2::counter_ticks());
+  unload();
+  slot.is_on = false;
+  (void)slot.vm->power_->cpu_off(slot.index);
+}
+
+// --- loading --------------------------------------------------------------------------------------------------------
+
+// Makes the CPU's registers those of the vCPU. False: it cannot be, and the VM stops.
+bool CpuLoop::load(VcpuSlot& slot) noexcept {
+  if (loaded_ == &slot) return true;
+  if (loaded_ != nullptr) unload();
+  Vm& vm = *slot.vm;
+  Vgic& vgic = *vm.vgic_;
+  RecordingGicHw gic{slot};
+  VgicCpuMask raised{};
+  Result<> bound{};
+  {
+    const LockGuard guard{vm.lock_};
+    // Instead of an exit for the timer as soon as it is back in the hardware.
+    raised = raise_timers(slot, el2::counter_ticks());
+    // Before the timer is in the hardware: an expired one would interrupt again.
+    for (std::uint32_t rest = vgic.take_physical_ppis(slot.index); rest != 0; rest &= rest - 1) {
+      gic::activate_private(static_cast<std::uint32_t>(__builtin_ctz(rest)));
+    }
+    bound = slot.vcpu->bind(physical_cpu());
+    if (bound) {
+      loaded_ = &slot;
+      vgic.direct(slot.index).doorbell.store(doorbell_, std::memory_order_relaxed);
+      vgic.load(slot.index, gic);
+      raised |= vgic.flush(slot.index, gic);
+    }
+  }
+  vm.kick(raised, slot.index);
+  if (!bound) {
+    char storage[200];
+    TextBuffer line{storage};
+    append(line, bound.error());
+    log(Level::error, "vm{} vcpu{}: {}", vm.id(), slot.index, line.view());
+    vm.fail("a vCPU cannot be bound");
+    noted_ |= bit(slot);
+    return false;
+  }
+  std::uint8_t& last = vm.last_here_[slot.cpu];
+  if (last != slot.index + 1) el2::forget_sibling_vcpu();
+  last = static_cast<std::uint8_t>(slot.index + 1);
+  // No CLREX: the ERET that enters the guest clears the exclusive monitor. [armarm] "Exclusive access instructions and
+  // exception returns"
+  return true;
+}
+
+void CpuLoop::unload() noexcept {
+  VcpuSlot& slot = *loaded_;
+  Vm& vm = *slot.vm;
+  RecordingGicHw gic{slot};
+  VgicCpuMask raised{};
+  std::uint32_t active{};
+  // Who has read it before posts, and rings: on_doorbell() finds that.
+  vm.vgic_->direct(slot.index).doorbell.store(0, std::memory_order_relaxed);
+  {
+    const LockGuard guard{vm.lock_};
+    raised = vm.vgic_->save(slot.index, gic);
+    active = vm.vgic_->take_physical_ppis(slot.index);
+  }
+  CHECK(slot.vcpu->unbind().has_value());
+  VCPU_WRITE_SYSREG(cntv_ctl_el0, 0);  // saved; must not fire for nobody
+  if (active != 0) {
+    el2::isb();  // the line is low before the interrupt is inactive, or it would come again
+    for (; active != 0; active &= active - 1) gic::deactivate(static_cast<std::uint32_t>(__builtin_ctz(active)));
+  } else if ((slot.vcpu->system_registers().cntv_ctl_el0 & kTimerIsUpMask) == kTimerIsUp) {
+    // It expired, and nobody has acknowledged it. It would be the next vCPU's otherwise, at the vector.
+    el2::isb();
+    gic::wait_while_pending(g_interrupts.virtual_timer);
+  }
+  loaded_ = nullptr;
+  if (slot.waits && scheduler_.is_blocked(slot.place)) {
+    // From here on the virtual timer is a deadline.
+    const std::uint64_t now = el2::counter_ticks();
+    {
+      const LockGuard guard{vm.lock_};
+      raised |= raise_timers(slot, now);
+    }
+    waits_.set(slot.place, wait_ends(slot, now));
+    if ((raised >> slot.index & 1) != 0) noted_ |= bit(slot);
+  }
+  vm.kick(raised, slot.index);
+}
+
+// --- time -----------------------------------------------------------------------------------------------------------
+
+// The lines of the timers that expired. Under the VM's lock. The virtual one's is the hardware's while it is loaded.
+VgicCpuMask CpuLoop::raise_timers(VcpuSlot& slot, std::uint64_t now) noexcept {
+  Vgic& vgic = *slot.vm->vgic_;
+  VgicCpuMask raised = 0;
+  if (const bool line = slot.physical_timer.line(now); line != slot.physical_timer_line) {
+    slot.physical_timer_line = line;
+    if (line) record_injection(slot, guest_machine::kPhysicalTimerIntid, slot.index, false);
+    raised |= vgic.set_ppi_level(slot.index, guest_machine::kPhysicalTimerIntid, line).value_or(0);
+  }
+  if (loaded_ == &slot) return raised;
+  const GuestSystemRegisters& saved = slot.vcpu->system_registers();
+  // As the physical interrupt: once, until the guest has deactivated it.
+  if (vm::vtimer_expired(saved.cntv_ctl_el0, saved.cntv_cval_el0, now - saved.cntvoff_el2) &&
+      (vgic.take_physical_ppis(slot.index) >> g_interrupts.virtual_timer & 1) == 0) {
+    record_injection(slot, guest_machine::kVirtualTimerIntid, slot.index, false);
+    raised |= vgic.set_ppi_level(slot.index, guest_machine::kVirtualTimerIntid, true).value_or(0);
+  }
+  return raised;
+}
+
+void CpuLoop::update_physical_timer(VcpuSlot& slot) noexcept {
+  const std::uint64_t now = el2::counter_ticks();
+  if (slot.physical_timer.line(now) != slot.physical_timer_line) {
+    VgicCpuMask raised{};
+    {
+      const LockGuard guard{slot.vm->lock_};
+      raised = raise_timers(slot, now);
+    }
+    slot.vm->kick(raised, slot.index);
+  }
+  arm(now);
+}
+
+// When a vCPU that sleeps has to be looked at. Ticks.
+std::uint64_t CpuLoop::wait_ends(const VcpuSlot& slot, std::uint64_t now) const noexcept {
+  std::uint64_t at = slot.look_at;
+  if (const auto timer = slot.physical_timer.next_deadline(now); timer && *timer < at) at = *timer;
+  if (loaded_ == &slot) return at;
+  const GuestSystemRegisters& saved = slot.vcpu->system_registers();
+  const auto timer = vm::vtimer_physical_deadline({vm::TimerCtl::from(saved.cntv_ctl_el0), saved.cntv_cval_el0}, now,
+                                                  saved.cntvoff_el2);
+  return timer && *timer < at ? *timer : at;
+}
+
+// Programs CNTHP, the EL2 physical timer, for the first thing that is due. An earlier one that is programmed stays:
+// when it fires, this is called again. That spares a vCPU that sleeps and wakes the two writes, most of the time.
+void CpuLoop::arm(std::uint64_t now, std::uint64_t at_the_latest) noexcept {
+  std::uint64_t at = waits_.earliest() < at_the_latest ? waits_.earliest() : at_the_latest;
+  if (in_guest_) {
+    if (next_sample_ < at) at = next_sample_;
+    if (const auto timer = loaded_->physical_timer.next_deadline(now); timer && *timer < at) at = *timer;
+    if (!simulate::is_chosen(simulate::Failure::starvation)) {
+      if (const auto end = scheduler_.slice_end(); end && *end < at) at = *end;
+    }
+  }
+  if (programmed_ <= at) return;
+  programmed_ = at;
+  VCPU_WRITE_SYSREG(cnthp_cval_el2, at);
+  VCPU_WRITE_SYSREG(cnthp_ctl_el2, 1);
+}
+
+void CpuLoop::on_timer() noexcept {
+  const std::uint64_t now = el2::counter_ticks();
+  for (unsigned place = waits_.take_due(now); place != Scheduler::kNone; place = waits_.take_due(now)) {
+    on_due(*slots_[place], now);
+  }
+  VCPU_WRITE_SYSREG(cnthp_ctl_el2, 0);
+  programmed_ = Deadlines::kNever;
+  if (in_guest_) {
+    if (scheduler_.must_yield(now) && !simulate::is_chosen(simulate::Failure::starvation)) must_leave_ = true;
+    update_physical_timer(*loaded_);
+  }
+  // Before it is deactivated: the level is low by then.
+  el2::isb();
+}
+
+// A vCPU that sleeps: its timer has expired, or it has slept for so long that it is worth a look.
+void CpuLoop::on_due(VcpuSlot& slot, std::uint64_t now) noexcept {
+  if (slot.vm->state() != Vm::State::running || !scheduler_.is_blocked(slot.place)) return;
+  VgicCpuMask raised{};
+  bool wakes = false;
+  {
+    const LockGuard guard{slot.vm->lock_};
+    raised = raise_timers(slot, now);
+    wakes = has_deliverable(slot);
+  }
+  slot.vm->kick(raised, slot.index);
+  if (wakes) return wake(slot);
+  if (now >= slot.look_at) {
+    slot.look_at = Deadlines::kNever;
+    slot.looks = true;
+    return wake(slot);
+  }
+  waits_.set(slot.place, wait_ends(slot, now));
+}
+
+// A wait of a second is nothing special, but it gives time to see whether it can end.
+void CpuLoop::look_at_sleeper(VcpuSlot& slot) noexcept {
+  VmDoctor& doctor = slot.vm->doctor_;
+  VcpuLoop{slot, *this}.watch();
+  const VmDoctor::Past past{.parked_since = slot.waits_since};
+  if (doctor.sleeps_for_good(slot)) {
+    log(Level::warn, "vm{} vcpu{}: asleep for good at PC {:x}: no interrupt is enabled, and no other vCPU is on",
+        slot.vm->id(), slot.index, slot.vcpu->trap_frame().exception_pc());
+    (void)doctor.examine(&slot, diag::trigger::Inspection{}, past);
+  } else {
+    (void)doctor.examine(&slot, diag::trigger::HealthCheck{}, past);
+  }
+}
+
+void CpuLoop::sample(VcpuSlot& slot, std::uint64_t now) noexcept {
+  next_sample_ = now + sample_period();
+  slot.vcpu->record({.pc = slot.vcpu->trap_frame().exception_pc(),
+                     .esr = VCPU_READ_SYSREG(esr_el1),
+                     .far = VCPU_READ_SYSREG(far_el1),
+                     .hpfar = VCPU_READ_SYSREG(elr_el1),
+                     .data = VCPU_READ_SYSREG(vbar_el1),
+                     .spsr = static_cast<std::uint32_t>(slot.vcpu->trap_frame().spsr.raw),
+                     .kind = trace::Kind::guest_sample});
+  VcpuLoop{slot, *this}.watch();
+  const bool was_overdue = is_overdue_;
+  is_overdue_ = late_samples_ != 0 && !must_leave_ && scheduler_.kept_waiting(now) >= 2 * scheduler_.slice();
+  if (++slot.samples % kSamplesPerHealthCheck == 0 || (is_overdue_ && !was_overdue)) {
+    (void)slot.vm->doctor_.examine(&slot, diag::trigger::HealthCheck{});
+  }
+  late_samples_ = scheduler_.must_yield(now) && !must_leave_ ? late_samples_ + 1 : 0;
+}
+
+// --- interrupts -----------------------------------------------------------------------------------------------------
+
+bool CpuLoop::handle_interrupt(std::uint32_t intid) noexcept {
+  if (intid == gic::kSpurious) return false;
+  gic::priority_drop(intid);
+  if (intid == g_interrupts.virtual_timer) {
+    on_virtual_timer();
+    return must_leave_;
+  }
+  if (intid == g_interrupts.pmu && intid != 0) {
+    on_pmu();
+    return must_leave_;
+  }
+  if (intid == kKickSgi) {
+    // What the vCPU that runs has to look at needs nothing but the exit itself.
+    for (std::uint64_t rest = scheduler_.take_requests(); rest != 0; rest &= rest - 1) {
+      note(*slots_[static_cast<unsigned>(__builtin_ctzll(rest))]);
+    }
+  } else if (intid == kDoorbellSgi) {
+    on_doorbell();
+  } else if (intid == g_interrupts.hypervisor_timer) {
+    on_timer();
+  } else if (intid == g_interrupts.maintenance) {
+    if (in_guest_) {
+      VcpuLoop{*loaded_, *this}.flush();
+    } else if (loaded_ != nullptr) {
+      unload();  // asleep, and its list registers ask for attention that the guest will not give
+    }
+  } else if (intid == g_interrupts.uart) {
+    handle_console_input();
+  }
+  gic::deactivate(intid);
+  // At each interrupt, not only at the timer's own: one that comes without end may keep that from being taken.
+  if (in_guest_) {
+    if (const std::uint64_t now = el2::counter_ticks(); now >= next_sample_) {
+      sample(*loaded_, now);
+      arm(now);
+    }
+  }
+  return must_leave_;
+}
+
+// Somebody posted SGIs for a vCPU that was loaded here when they looked. It may have made room for another one since.
+void CpuLoop::on_doorbell() noexcept {
+  for (unsigned place = 0; place < count_; ++place) {
+    VcpuSlot& slot = *slots_[place];
+    if (slot.vm->vgic_->direct(slot.index).posted.load(std::memory_order_relaxed) != 0) note(slot);
+  }
+}
+
+// Not deactivated: the list register does that when the guest is done with it.
+void CpuLoop::on_virtual_timer() noexcept {
+  // One that became pending for the vCPU that was here before may still be delivered.
+  if (loaded_ == nullptr || (VCPU_READ_SYSREG(cntv_ctl_el0) & kTimerIsUpMask) != kTimerIsUp) {
+    return gic::deactivate(g_interrupts.virtual_timer);
+  }
+  raise_linked(guest_machine::kVirtualTimerIntid);
+}
+
+// The counters of a vCPU that is not loaded stand still.
+void CpuLoop::on_pmu() noexcept {
+  if (loaded_ == nullptr || !loaded_->vcpu->has_pmu()) return gic::deactivate(g_interrupts.pmu);
+  raise_linked(guest_machine::kPmuIntid);
+}
+
+void CpuLoop::raise_linked(std::uint32_t intid) noexcept {
+  VcpuSlot& slot = *loaded_;
+  record_injection(slot, intid, slot.index, false);
+  VgicCpuMask raised{};
+  {
+    const LockGuard guard{slot.vm->lock_};
+    raised = slot.vm->vgic_->set_ppi_level(slot.index, intid, true).value_or(0);
+  }
+  slot.vm->kick(raised, slot.index);
+  if (!in_guest_) note(slot);
+}
+
+void CpuLoop::idle() noexcept {
+  trace_area::print_live();
+  const std::uint64_t now = el2::counter_ticks();
+  // An unfinished line of output waits for its time.
+  std::uint64_t latest = console::poll().value_or(Deadlines::kNever);
+  if (g_interrupts.uart == 0 && this_cpu().index == 0) {
+    handle_console_input();
+    latest = std::min(latest, now + el2::counter_hz() / kPollsPerSecond);
+  }
+  arm(now, latest);
+  el2::isb();
+  el2::wfi();  // a pending physical interrupt ends it, although EL2 masks them
+  for (std::uint32_t intid = gic::acknowledge(); intid != gic::kSpurious; intid = gic::acknowledge()) {
+    (void)handle_interrupt(intid);
+  }
+}
+
+}  // namespace arm_vcpu::hv

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a physical CPU does: runs the vCPUs that were given to it, one after the other, and sleeps when none can run.
+// Composition: who runs is scheduler.hpp's affair, what a vCPU's exits mean is vcpu_loop.hpp's.
+//
+// All preemption comes by interrupts, the EL2 timer's or a kick's. So an exit that goes back to the same vCPU passes
+// nothing of this.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "arm_vcpu/el2/gic_hw.hpp"
+#include "scheduler.hpp"
+#include "vm.hpp"
+
+namespace arm_vcpu::hv {
+
+class CpuLoop {
+ public:
+  // At boot, before run(): a vCPU for this CPU. False: it has kCapacity of them.
+  [[nodiscard]] bool add(VcpuSlot& slot) noexcept;
+  [[nodiscard]] bool is_used() const noexcept { return count_ != 0; }
+
+  // On its own CPU.
+  [[noreturn]] void run() noexcept;
+
+  // Any CPU but this one: the vCPU has something to look at. Interrupts this CPU when it has to be.
+  void request(const VcpuSlot& slot) noexcept;
+
+  // --- This CPU, from here on.
+
+  // The same from this CPU.
+  void note(VcpuSlot& slot) noexcept;
+
+  // An interrupt that was acknowledged. True: the vCPU that runs has to leave the guest.
+  [[nodiscard]] bool handle_interrupt(std::uint32_t intid) noexcept;
+
+  // The guest's physical timer may have another state: its line, and when it rises next.
+  void update_physical_timer(VcpuSlot& slot) noexcept;
+
+  [[nodiscard]] bool others_wait() const noexcept { return scheduler_.others_wait(); }
+  [[nodiscard]] diag::SchedulerSnapshot snapshot() const noexcept;
+
+ private:
+  void settle() noexcept;
+  void settle(VcpuSlot& slot) noexcept;
+  void retire(VcpuSlot& slot) noexcept;
+  [[nodiscard]] bool can_run(VcpuSlot& slot) noexcept;
+  [[nodiscard]] static bool has_deliverable(VcpuSlot& slot) noexcept;
+  [[nodiscard]] bool start(VcpuSlot& slot) noexcept;
+  void wake(VcpuSlot& slot) noexcept;
+
+  void run_next(VcpuSlot& slot) noexcept;
+  [[nodiscard]] bool wakes_up(VcpuSlot& slot) noexcept;
+  void wait(VcpuSlot& slot, std::uint64_t kind) noexcept;
+  void turn_off(VcpuSlot& slot) noexcept;
+  void look_at_sleeper(VcpuSlot& slot) noexcept;
+
+  [[nodiscard]] bool load(VcpuSlot& slot) noexcept;
+  void unload() noexcept;
+
+  void idle() noexcept;
+  void on_timer() noexcept;
+  void on_doorbell() noexcept;
+  void on_virtual_timer() noexcept;
+  void on_pmu() noexcept;
+  void raise_linked(std::uint32_t intid) noexcept;
+  void on_due(VcpuSlot& slot, std::uint64_t now) noexcept;
+  void sample(VcpuSlot& slot, std::uint64_t now) noexcept;
+  [[nodiscard]] VgicCpuMask raise_timers(VcpuSlot& slot, std::uint64_t now) noexcept;
+  [[nodiscard]] std::uint64_t wait_ends(const VcpuSlot& slot, std::uint64_t now) const noexcept;
+  void arm(std::uint64_t now, std::uint64_t at_the_latest = Deadlines::kNever) noexcept;
+
+  [[nodiscard]] std::uint64_t bit(const VcpuSlot& slot) const noexcept { return std::uint64_t{1} << slot.place; }
+
+  Scheduler scheduler_;
+  Deadlines waits_;                              // of vCPUs that sleep
+  VcpuSlot* loaded_{};                           // whose registers this CPU has
+  bool in_guest_{};                              // and whose guest goes on after this
+  bool must_leave_{};                            // the guest, to settle() or to let another vCPU run
+  std::uint64_t noted_{};                        // by this CPU: left for settle()
+  std::uint64_t programmed_{Deadlines::kNever};  // CNTHP_CVAL_EL2; kNever: off
+  std::uint64_t next_sample_{};                  // ticks, of the vCPU that runs
+  std::uint64_t doorbell_{};                     // ICC_SGI1R_EL1: kDoorbellSgi to this CPU
+  unsigned late_samples_{};                      // in a row, of the one that runs, behind the end of its slice
+  bool is_overdue_{};                            // and so much that something must be wrong
+  unsigned count_{};
+  std::array<VcpuSlot*, Scheduler::kCapacity> slots_{};
+};
+
+[[nodiscard]] CpuLoop& cpu_loop(unsigned cpu) noexcept;
+[[nodiscard]] CpuLoop& this_cpu_loop() noexcept;
+
+// The interrupts that the loops need, once.
+struct LoopInterrupts {
+  std::uint32_t virtual_timer{};
+  std::uint32_t pmu{};  // overflow of the performance monitors; 0: not used
+  std::uint32_t hypervisor_timer{};
+  std::uint32_t maintenance{};
+  std::uint32_t uart{};  // 0: polled
+};
+void set_loop_interrupts(const LoopInterrupts& interrupts) noexcept;
+
+// The SGI that makes a CPU look at what was requested of it.
+inline constexpr std::uint32_t kKickSgi = 1;
+
+// The terminal's input, on the CPU that gets its interrupt.
+void handle_console_input() noexcept;
+
+}  // namespace arm_vcpu::hv

@@ -71,6 +71,8 @@ void report_exits() noexcept {
             kPad.substr(0, 10 - (number.view().size() < 10 ? number.view().size() : 10)), number.view(),
             tenths < 1000 ? tenths < 100 ? "  " : " " : "", tenths / 10, tenths % 10);
       }
+      const std::uint64_t ms = vm.slot(i).ran / (el2::counter_hz() / 1000);
+      log(Level::info, "vm{} vcpu{}   CPU time {} ms", v, i, ms);
     }
   }
 }
@@ -160,14 +162,14 @@ void hypervisor_main(Platform& platform) noexcept {
   const bool watched = !bundle.trace_file().empty() || log_level() >= Level::trace;
   g_vectors = bundle.answers_at_vector() && !watched ? Vectors::answering : Vectors::plain;
   if (!bundle.trace_file().empty()) trace_area::stream_to(bundle.trace_file());
-  const Capabilities capabilities = probe();
+  static const Capabilities capabilities = probe();
   value_or_finish(check_hardware_support(capabilities, {}), "this CPU");
   static el2::TlbOps tlb = el2::TlbOps::of_this_cpu();
   const Range table_memory =
       value_or_finish(memory::allocate(kStage2Tables * stage2::kPageBytes, 16 * stage2::kPageBytes), "stage-2 tables");
   static Stage2Tables tables{table_memory.base, table_memory.bytes};
-  VmEnvironment environment{tables, tlb, capabilities, platform.board.timer.virtual_intid,
-                            platform.board.pmu_intid};
+  static VmEnvironment environment{tables, tlb, capabilities, platform.board.timer.virtual_intid,
+                                   platform.board.pmu_intid};
   set_loop_interrupts({.virtual_timer = platform.board.timer.virtual_intid,
                        .pmu = platform.board.pmu_intid,
                        .hypervisor_timer = platform.board.timer.hypervisor_intid,

@@ -6,6 +6,7 @@
 #include "layout.hpp"
 #include "lock.hpp"
 #include "mmu.hpp"
+#include "page_allocator.hpp"
 #include "stage1.hpp"
 
 namespace arm_vcpu::hv::memory {
@@ -13,36 +14,15 @@ namespace {
 
 constexpr std::uint64_t kMiB = 1 << 20;
 constexpr std::uint64_t kGiB = 1 << 30;
-constexpr std::uint64_t kPoolRefill = 64 * kPageBytes;
-
-// A page that waits in the pool; the rest of it is zero.
-struct FreePage {
-  FreePage* next;
-};
 
 constinit SpinLock g_lock{"memory"};
-constinit RangeSet<128> g_free;
-constinit FreePage* g_pages = nullptr;
-
-Result<Range> allocate_locked(std::uint64_t bytes, std::uint64_t alignment) noexcept {
-  const std::uint64_t whole = bits::align_up(bytes, kPageBytes);
-  const std::optional<Range> found = g_free.find(whole, alignment);
-  if (whole < bytes || !found) return fail(Errc::out_of_memory, bytes, g_free.bytes());
-  if (!g_free.remove(*found)) return fail(Errc::out_of_slots, g_free.view().size() + 1, g_free.view().size());
-  return *found;
-}
-
-void put_page(std::uint64_t page) noexcept {
-  auto* free = pointer_to<FreePage>(page);
-  free->next = g_pages;
-  g_pages = free;
-}
+constinit PageAllocator<128> g_pages;
 
 }  // namespace
 
 Result<> init(const Board& board) noexcept {
   const LockGuard guard{g_lock};
-  const auto full = [] { return fail(Errc::out_of_slots, g_free.view().size() + 1, g_free.view().size()); };
+  const auto full = [] { return fail(Errc::out_of_slots, g_pages.view().size() + 1, g_pages.view().size()); };
 
   // The bundle is only read: a stray write to a guest's kernel faults. Map it before the rest of memory.
   if (!board.bundle.empty()) {
@@ -54,9 +34,9 @@ Result<> init(const Board& board) noexcept {
   }
   for (const Range& bank : mappable.view()) {
     if (Result<> mapped = mmu::map_ram(bank); !mapped) return mapped;
-    if (!g_free.add(bank.rounded_in(kPageBytes))) return full();
+    if (!g_pages.add(bank)) return full();
   }
-  const auto keep_out = [](Range range) noexcept { return g_free.remove(range.rounded_out(kPageBytes)); };
+  const auto keep_out = [](Range range) noexcept { return g_pages.keep_out(range); };
   for (const Range& range : board.reserved.view()) {
     if (!keep_out(range)) return full();
   }
@@ -70,15 +50,15 @@ Result<> init(const Board& board) noexcept {
 Result<Range> allocate(std::uint64_t bytes, std::uint64_t alignment) noexcept {
   CHECK(alignment >= kPageBytes && (alignment & (alignment - 1)) == 0);
   const LockGuard guard{g_lock};
-  return allocate_locked(bytes, alignment);
+  return g_pages.allocate(bytes, alignment);
 }
 
 Result<Range> allocate_guest_ram(std::uint64_t bytes) noexcept {
   const LockGuard guard{g_lock};
   if (bytes >= kGiB) {
-    if (Result<Range> range = allocate_locked(bytes, kGiB)) return range;
+    if (Result<Range> range = g_pages.allocate(bytes, kGiB)) return range;
   }
-  return allocate_locked(bytes, 2 * kMiB);
+  return g_pages.allocate(bytes, 2 * kMiB);
 }
 
 void zero(Range range) noexcept {
@@ -94,29 +74,14 @@ void zero(Range range) noexcept {
   }
 }
 
-Result<std::uint64_t> allocate_page() noexcept {
+void free(Range range) noexcept {
   const LockGuard guard{g_lock};
-  if (g_pages == nullptr) {
-    const Result<Range> refill = allocate_locked(kPoolRefill, kPageBytes);
-    if (!refill) return std::unexpected{refill.error()};
-    zero(*refill);
-    for (std::uint64_t page = refill->end(); page != refill->base;) put_page(page -= kPageBytes);
-  }
-  FreePage* page = g_pages;
-  g_pages = page->next;
-  page->next = nullptr;
-  return address_of(page);
-}
-
-void free_page(std::uint64_t page) noexcept {
-  zero({page, kPageBytes});
-  const LockGuard guard{g_lock};
-  put_page(page);
+  CHECK(g_pages.free(range));
 }
 
 std::uint64_t bytes_left() noexcept {
   const LockGuard guard{g_lock};
-  return g_free.bytes();
+  return g_pages.bytes_free();
 }
 
 }  // namespace arm_vcpu::hv::memory

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who has which physical memory. Ranges are given out at boot and kept; single pages come and go.
+// Who has which physical memory.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@ namespace arm_vcpu::hv::memory {
 // Errors: those of mmu::map_ram(), and out_of_slots.
 [[nodiscard]] Result<> init(const Board& board) noexcept;
 
-// Whole pages, `alignment` a power of two of at least a page; the content is not defined. There is no way back.
+// Whole pages, `alignment` a power of two of at least a page; the content is not defined.
 // Error: out_of_memory (`has` is the sum of what is left, which may be in pieces).
 [[nodiscard]] Result<Range> allocate(std::uint64_t bytes, std::uint64_t alignment) noexcept;
 
@@ -24,10 +24,8 @@ namespace arm_vcpu::hv::memory {
 // Zeros in cacheable memory: clean it before somebody reads it past the caches. Page-aligned.
 void zero(Range range) noexcept;
 
-// One zeroed page of 4 KiB, for stage-2 tables. Any CPU, any time. Error: out_of_memory.
-[[nodiscard]] Result<std::uint64_t> allocate_page() noexcept;
-// Precondition: from allocate_page(), and no walker can reach it any more.
-void free_page(std::uint64_t page) noexcept;
+// Takes back a whole range that one of the two gave. Nothing translates to it any more, for anybody but EL2.
+void free(Range range) noexcept;
 
 [[nodiscard]] std::uint64_t bytes_left() noexcept;
 

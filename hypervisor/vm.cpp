@@ -15,7 +15,9 @@ namespace {
 
 constexpr std::uint64_t kBlock2M = std::uint64_t{2} << 20;
 
-void copy(std::byte* to, std::span<const std::byte> from) noexcept { std::memcpy(to, from.data(), from.size()); }
+void copy(std::byte* to, std::span<const std::byte> from) noexcept {
+  std::memcpy(to, from.data(), from.size());
+}
 
 }  // namespace
 
@@ -30,9 +32,19 @@ Result<> Vm::build(unsigned id, const BundleVm& config, std::span<const unsigned
                    VmEnvironment& environment) noexcept {
   id_ = id;
   config_ = config;
+  environment_ = &environment;
   vcpu_count_ = static_cast<unsigned>(cpus.size());
   cntvoff_ = el2::counter_ticks();
-  if (const Result<> mapped = map_memory(environment); !mapped) return mapped;
+  if (const Result<> mapped = map_memory(); !mapped) return mapped;
+  if (flash_.bytes != 0) {
+    if (const Result<> added = bus_.add({.base = guest_machine::kFlash.base,
+                                         .size = guest_machine::kFlash.bytes + guest_machine::kFlash1.bytes,
+                                         .name = "flash",
+                                         .device = &erased_flash_});
+        !added) {
+      return added;
+    }
+  }
   if (const Result<> created = create_interrupt_controller(environment.capabilities); !created) return created;
   if (const Result<> added = bus_.add({.base = guest_machine::kUart.base,
                                        .size = guest_machine::kUart.bytes,
@@ -54,23 +66,27 @@ Result<> Vm::build(unsigned id, const BundleVm& config, std::span<const unsigned
         Aarch64VCpu::create({.mpidr_el1 = guest_machine::affinity_of(i), .dtb_addr = layout_.dtb.base});
     if (!vcpu) return std::unexpected(vcpu.error());
     slot.vcpu.emplace(std::move(*vcpu));
-    if (const Result<> set = slot.vcpu->setup(
-            {.pmu = config.pmu && environment.pmu_intid != 0, .cntvoff_el2 = cntvoff_, .ipa_bits = memory_->layout().ipa_bits, .vm_id = id_, .index = i, .power = &*power_, .interrupts = this});
+    if (const Result<> set = slot.vcpu->setup({.pmu = config.pmu && environment.pmu_intid != 0,
+                                               .cntvoff_el2 = cntvoff_,
+                                               .ipa_bits = memory_->layout().ipa_bits,
+                                               .vm_id = id_,
+                                               .index = i,
+                                               .power = &*power_,
+                                               .interrupts = this});
         !set) {
       return set;
     }
     if (const Result<> root = slot.vcpu->set_ept_root({memory_->vttbr().raw, memory_->layout().vtcr().raw}); !root) {
       return root;
     }
-    if (const Result<> linked =
-            vgic_->link_physical(i, guest_machine::kVirtualTimerIntid,
-                                 static_cast<std::uint16_t>(environment.virtual_timer_intid));
+    if (const Result<> linked = vgic_->link_physical(i, guest_machine::kVirtualTimerIntid,
+                                                     static_cast<std::uint16_t>(environment.virtual_timer_intid));
         !linked) {
       return linked;
     }
     if (slot.vcpu->has_pmu()) {
-      if (const Result<> linked = vgic_->link_physical(i, guest_machine::kPmuIntid,
-                                                       static_cast<std::uint16_t>(environment.pmu_intid));
+      if (const Result<> linked =
+              vgic_->link_physical(i, guest_machine::kPmuIntid, static_cast<std::uint16_t>(environment.pmu_intid));
           !linked) {
         return linked;
       }
@@ -109,13 +125,13 @@ Result<> Vm::map(const Backing& range, const stage2::Attributes& attributes) noe
   return mapped;
 }
 
-Result<> Vm::map_memory(VmEnvironment& environment) noexcept {
+Result<> Vm::map_memory() noexcept {
+  VmEnvironment& environment = *environment_;
   const CpuIdentity& cpu = environment.capabilities.id;
-  const Result<stage2::Layout> layout =
-      stage2::layout_for(ipa_bits_of(config_), IdAa64Mmfr0::from(cpu.id_aa64mmfr0_el1),
-                         IdAa64Mmfr1::from(cpu.id_aa64mmfr1_el1));
+  const Result<stage2::Layout> layout = stage2::layout_for(
+      ipa_bits_of(config_), IdAa64Mmfr0::from(cpu.id_aa64mmfr0_el1), IdAa64Mmfr1::from(cpu.id_aa64mmfr1_el1));
   if (!layout) return std::unexpected(layout.error());
-  // One VM, one VMID for its whole life: there are at most kMaxVms of them.
+  // One VM, one VMID, for all of its lives: there are at most kMaxVms of them.
   Result<GuestMemory> memory =
       GuestMemory::create(*layout, environment.tables, environment.tlb, static_cast<std::uint16_t>(id_ + 1));
   if (!memory) return std::unexpected(memory.error());
@@ -142,15 +158,38 @@ Result<> Vm::map_flash() noexcept {
   if (const Result<> mapped = map(flash_, stage2::kGuestRom); !mapped) return mapped;
   const Result<Range> erased = memory::allocate(kBlock2M, kBlock2M);
   if (!erased) return std::unexpected(erased.error());
+  erased_ = {flash_.ipa + flash_.bytes, erased->base, erased->bytes};
   std::memset(reinterpret_cast<void*>(erased->base), 0xFF, erased->bytes);
   el2::dc_civac_range(erased->base, erased->bytes);
   for (std::uint64_t ipa = flash_.ipa + flash_.bytes; ipa < guest_machine::kFlash1.end(); ipa += kBlock2M) {
     if (const Result<> mapped = map({ipa, erased->base, kBlock2M}, stage2::kGuestRom); !mapped) return mapped;
   }
-  return bus_.add({.base = guest_machine::kFlash.base,
-                   .size = guest_machine::kFlash.bytes + guest_machine::kFlash1.bytes,
-                   .name = "flash",
-                   .device = &erased_flash_});
+  return {};
+}
+
+// Gives all memory back. No CPU runs the VM.
+void Vm::release_memory() noexcept {
+  memory_->destroy();  // with the TLB maintenance for its VMID
+  memory_.reset();
+  for (Backing* range : {&ram_, &flash_, &erased_}) {
+    if (range->bytes != 0) memory::free({range->pa, range->bytes});
+    *range = {};
+  }
+}
+
+// A new life in other memory, as after a power-off: what a reset does, and nothing is kept but the devices' places.
+Result<> Vm::rebuild() noexcept {
+  release_memory();
+  if (const Result<> mapped = map_memory(); !mapped) return mapped;
+  for (unsigned i = 0; i < vcpu_count_; ++i) {
+    if (const Result<> root = slots_[i].vcpu->set_ept_root({memory_->vttbr().raw, memory_->layout().vtcr().raw});
+        !root) {
+      return root;
+    }
+  }
+  const Result<> loaded = load();
+  if (loaded) describe(trace_area::header()->vms[id_]);
+  return loaded;
 }
 
 Result<> Vm::add_scratch_device() noexcept {
@@ -182,8 +221,8 @@ Result<> Vm::create_interrupt_controller(const Capabilities& caps) noexcept {
 Result<> Vm::load() noexcept {
   const GuestFiles files{.ramdisk_bytes = config_.ramdisk.size(), .dtb_bytes = kGuestFdtBytes};
   const IpaRange ram{ram_.ipa, ram_.bytes};
-  const Result<GuestLayout> layout = config_.kernel ? plan_guest(ram, *config_.kernel, files)
-                                                    : plan_firmware(ram, config_.boot_file.size(), files);
+  const Result<GuestLayout> layout =
+      config_.kernel ? plan_guest(ram, *config_.kernel, files) : plan_firmware(ram, config_.boot_file.size(), files);
   if (!layout) return std::unexpected(layout.error());
   layout_ = *layout;
 
@@ -202,9 +241,7 @@ Result<> Vm::load() noexcept {
                      .bootargs = config_.bootargs,
                      .pmu = slots_[0].vcpu->has_pmu(),
                      .ramdisk = layout_.ramdisk};
-  if (const Result<std::size_t> written =
-          write_guest_fdt({ram_.at(layout_.dtb.base), kGuestFdtBytes}, fdt);
-      !written) {
+  if (const Result<std::size_t> written = write_guest_fdt({ram_.at(layout_.dtb.base), kGuestFdtBytes}, fdt); !written) {
     return std::unexpected(written.error());
   }
   // The guest starts with its caches off, so all of it must be in memory, zeroes too: what the host's caches hold would
@@ -259,6 +296,7 @@ void Vm::pump_input() noexcept {
   VgicCpuMask raised{};
   {
     const LockGuard guard{lock_};
+    if (state() != State::running) return;
     while (uart_.can_receive()) {
       const std::optional<char> byte = console::read(id_);
       if (!byte) break;

@@ -130,7 +130,10 @@ class Vm final : public VirtualInterrupts {
   enum class Ending : std::uint8_t { power_off, reset, failure };
 
   [[nodiscard]] Result<> map(const Backing& range, const stage2::Attributes& attributes) noexcept;
-  [[nodiscard]] Result<> map_memory(VmEnvironment& environment) noexcept;
+  [[nodiscard]] Result<> map_memory() noexcept;
+  void release_memory() noexcept;
+  [[nodiscard]] Result<> rebuild() noexcept;
+  [[nodiscard]] bool begin_next_life() noexcept;
   [[nodiscard]] Result<> map_flash() noexcept;
   [[nodiscard]] Result<> add_scratch_device() noexcept;
   [[nodiscard]] Result<> create_interrupt_controller(const Capabilities& caps) noexcept;
@@ -143,10 +146,12 @@ class Vm final : public VirtualInterrupts {
   unsigned id_{};
   unsigned vcpu_count_{};
   BundleVm config_{};
+  VmEnvironment* environment_{};
   std::uint64_t cntvoff_{};
 
   Backing ram_{};
   Backing flash_{};
+  Backing erased_{};  // what the rest of the flash banks shows
   GuestLayout layout_{};
   std::optional<GuestMemory> memory_;
   std::array<EntryRange, 2> executable_{};
@@ -177,6 +182,7 @@ class Vm final : public VirtualInterrupts {
   std::array<char, 160> failure_storage_{};
   TextBuffer failure_{failure_storage_};
   unsigned life_{1};
+  unsigned restarts_{};
   std::array<std::uint8_t, kMaxCpus> last_here_{};  // by CPU: 1 + the vCPU that ran there last; 0: none
   VmDoctor doctor_;
 };

@@ -3,6 +3,7 @@
 #include "arm_vcpu/el2/sysreg.hpp"
 #include "console.hpp"
 #include "cpu_loop.hpp"
+#include "memory.hpp"
 #include "trace_area.hpp"
 #include "vm.hpp"
 
@@ -54,21 +55,43 @@ void Vm::fail(std::string_view pattern, std::uint64_t a, std::uint64_t b) noexce
 
 void Vm::arrive() noexcept {
   if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 != vcpu_count_) return;
+  // Whoever was at the devices from outside is gone after this, and comes back when the VM runs.
+  {
+    const LockGuard guard{lock_};
+  }
   arrived_.store(0, std::memory_order_relaxed);
   ++life_;
-  if (ending_ == Ending::reset) {
-    trace_area::record_vm_event(id_, trace::VmEvent::reset);
-    log(Level::info, "vm{} ({}): reset", id_, name());
-    if (const Result<> loaded = load()) {
-      state_.store(State::running, std::memory_order_release);
-      kick(~VgicCpuMask{0}, kMaxVcpus);
-      return;
-    }
-    failure_.put("the reset failed");
+  if (begin_next_life()) {
+    log(Level::debug, "vm{} ({}): life {}; {} KiB of memory and {} stage-2 tables are free", id_, name(), life_,
+        memory::bytes_left() >> 10, environment_->tables.free_tables());
+    state_.store(State::running, std::memory_order_release);
+    kick(~VgicCpuMask{0}, kMaxVcpus);
+    return;
   }
   state_.store(State::ended, std::memory_order_release);
   trace_area::record_vm_event(id_, failure().empty() ? trace::VmEvent::powered_off : trace::VmEvent::failed);
   vm_ended(*this);
+}
+
+// After a reset, or a power-off that the bundle wants no end of.
+bool Vm::begin_next_life() noexcept {
+  if (ending_ == Ending::reset) {
+    trace_area::record_vm_event(id_, trace::VmEvent::reset);
+    log(Level::info, "vm{} ({}): reset", id_, name());
+    if (load()) return true;
+    failure_.put("the reset failed");
+  } else if (ending_ == Ending::power_off && restarts_ < config_.restarts) {
+    ++restarts_;
+    trace_area::record_vm_event(id_, trace::VmEvent::powered_off);
+    log(Level::info, "vm{} ({}): powered off; start {} of {} follows", id_, name(), restarts_ + 1,
+        config_.restarts + 1);
+    if (rebuild()) {
+      trace_area::record_vm_event(id_, trace::VmEvent::created);
+      return true;
+    }
+    failure_.put("the restart failed");
+  }
+  return false;
 }
 
 }  // namespace arm_vcpu::hv

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Debian's kernel boots to a shell, has all its CPUs, and powers off. Arguments: CPU model, number of vCPUs."""
+"""Debian's kernel boots to a shell, has all its CPUs, and powers off. Arguments: CPU model, number of
+vCPUs, and of physical CPUs if that is another."""
 import sys
 
 from harness import Machine, check, run
@@ -7,7 +8,8 @@ from harness import Machine, check, run
 
 def test() -> None:
     cpu, count = sys.argv[1], int(sys.argv[2])
-    with Machine("--cpu", cpu, "--vcpus", count) as machine:
+    fewer = ["--pcpus", sys.argv[3]] if len(sys.argv) > 3 else []
+    with Machine("--cpu", cpu, "--vcpus", count, *fewer) as machine:
         machine.boot()
         found = machine.shell("grep -c ^processor /proc/cpuinfo")
         check(found == str(count), f"/proc/cpuinfo has {found} CPUs")

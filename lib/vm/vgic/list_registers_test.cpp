@@ -216,6 +216,44 @@ TEST_F(VgicLinked, WhatSoftwareClearsIsDeactivatedHere) {
   EXPECT_EQ(m.at(0).physically_deactivated, (Intids{30, 30}));
 }
 
+// A physical CPU that two vCPUs share: its PPI's active state goes with the vCPU.
+TEST_F(VgicLinked, TheActiveStateIsKeptForWhoSwitchesVcpus) {
+  EXPECT_TRUE(m.vgic.link_physical(1, 27, 30).has_value());
+  const auto save = [&] {
+    m.kick(m.vgic.save(0, m.at(0)) & ~VgicCpuMask{1});
+    return m.vgic.take_physical_ppis(0);
+  };
+  const auto load = [&] {
+    const std::uint32_t active = m.vgic.take_physical_ppis(0);
+    m.vgic.load(0, m.at(0));
+    m.settle();
+    return active;
+  };
+  EXPECT_EQ(save(), 0U) << "nothing came";
+  EXPECT_EQ(load(), 0U);
+  m.ppi(0, 27, true);
+  EXPECT_EQ(save(), 1U << 30) << "pending in a list register";
+  EXPECT_EQ(m.vgic.take_physical_ppis(1), 0U) << "the other vCPU's is another";
+  EXPECT_TRUE(m.at(0).physically_deactivated.empty()) << "that is the caller's";
+  EXPECT_EQ(load(), 1U << 30);
+  EXPECT_EQ(m.acknowledge(0), 27U);
+  EXPECT_EQ(save(), 1U << 30) << "active in a list register";
+  EXPECT_EQ(load(), 1U << 30);
+  m.end(0, 27);
+  EXPECT_EQ(m.at(0).physically_deactivated, Intids{30});
+  EXPECT_EQ(save(), 0U);
+  EXPECT_EQ(load(), 0U);
+  // Meanwhile another vCPU clears it: nothing is active physically, so nothing is to be deactivated.
+  m.ppi(0, 27, true);
+  EXPECT_EQ(save(), 1U << 30);
+  static_cast<void>(m.vgic.mmio_write(1, sgi_base(0) + gic::GIC_ICPENDR, AccessWidth::word, 1U << 27));
+  EXPECT_EQ(load(), 0U);
+  EXPECT_EQ(m.at(0).physically_deactivated, Intids{30});
+  EXPECT_EQ(m.acknowledge(0), gic::kSpurious);
+  m.ppi(0, 27, true);
+  EXPECT_EQ(m.acknowledge(0), 27U);
+}
+
 TEST_F(VgicLinked, StaysActivePhysicallyWhileDisabled) {
   m.set_bit(0, gic::GIC_ICENABLER, 27);
   m.ppi(0, 27, true);

@@ -33,6 +33,9 @@ constinit SpinLock g_output_lock{"console output"};
 constinit std::atomic<unsigned> g_last_speaker{kNobody};
 constinit OutputMux<UartSink> g_output{UartSink{}};
 
+// False: no guest has written since the last line was shown. Written under the output lock.
+constinit std::atomic<bool> g_unfinished{false};
+
 // Bit n: the queue of VM n is not empty. Written under g_input_lock.
 constinit std::atomic<std::uint32_t> g_waiting_input{0};
 constinit SpinLock g_input_lock{"console input"};
@@ -106,12 +109,16 @@ void write(unsigned vm, std::string_view bytes) noexcept {
   if (!g_uart.started()) return;
   const OutputGuard guard;
   g_output.write(vm, bytes, el2::counter_ticks());
+  g_unfinished.store(true, std::memory_order_relaxed);
 }
 
 std::optional<std::uint64_t> poll() noexcept {
+  if (!g_unfinished.load(std::memory_order_relaxed)) return std::nullopt;
   const OutputGuard guard;
   g_output.show_idle(el2::counter_ticks(), idle_ticks());
-  return g_output.next_idle(idle_ticks());
+  const std::optional<std::uint64_t> next = g_output.next_idle(idle_ticks());
+  if (!next) g_unfinished.store(false, std::memory_order_relaxed);
+  return next;
 }
 
 std::optional<char> read(unsigned vm) noexcept {

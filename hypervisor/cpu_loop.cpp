@@ -517,6 +517,7 @@ bool CpuLoop::handle_interrupt(std::uint32_t intid) noexcept {
 
 // Somebody posted SGIs for a vCPU that was loaded here when they looked. It may have made room for another one since.
 void CpuLoop::on_doorbell() noexcept {
+  if (loaded_ != nullptr && !in_guest_) (void)wakes_at_once(&Vgic::deliver_posted<RecordingGicHw>);
   for (unsigned place = 0; place < count_; ++place) {
     VcpuSlot& slot = *slots_[place];
     if (slot.vm->vgic_->direct(slot.index).posted.load(std::memory_order_relaxed) != 0) note(slot);
@@ -529,7 +530,18 @@ void CpuLoop::on_virtual_timer() noexcept {
   if (loaded_ == nullptr || (VCPU_READ_SYSREG(cntv_ctl_el0) & kTimerIsUpMask) != kTimerIsUp) {
     return gic::deactivate(g_interrupts.virtual_timer);
   }
+  if (!in_guest_ && wakes_at_once(&Vgic::deliver_timer<RecordingGicHw>)) return;
   raise_linked(guest_machine::kVirtualTimerIntid);
+}
+
+// A vCPU that waits and is loaded, with nothing but this: as the vector would have delivered it.
+bool CpuLoop::wakes_at_once(bool (Vgic::*deliver)(unsigned, RecordingGicHw&)) noexcept {
+  VcpuSlot& slot = *loaded_;
+  if (slot.looks || !scheduler_.is_blocked(slot.place) || !slot.waits) return false;
+  RecordingGicHw gic{slot};
+  if (!((*slot.vm->vgic_).*deliver)(slot.index, gic)) return false;
+  wake(slot);
+  return true;
 }
 
 // The counters of a vCPU that is not loaded stand still.
@@ -551,7 +563,7 @@ void CpuLoop::raise_linked(std::uint32_t intid) noexcept {
 }
 
 void CpuLoop::idle() noexcept {
-  trace_area::print_live();
+  if (log_level() >= Level::trace) trace_area::print_live();
   const std::uint64_t now = el2::counter_ticks();
   // An unfinished line of output waits for its time.
   std::uint64_t latest = console::poll().value_or(Deadlines::kNever);

@@ -15,6 +15,8 @@
 
 namespace arm_vcpu::hv {
 
+class RecordingGicHw;
+
 class CpuLoop {
  public:
   // At boot, before run(): a vCPU for this CPU. False: it has kCapacity of them.
@@ -63,6 +65,7 @@ class CpuLoop {
   void on_timer() noexcept;
   void on_doorbell() noexcept;
   void on_virtual_timer() noexcept;
+  [[nodiscard]] bool wakes_at_once(bool (Vgic::*deliver)(unsigned, RecordingGicHw&)) noexcept;
   void on_pmu() noexcept;
   void raise_linked(std::uint32_t intid) noexcept;
   void on_due(VcpuSlot& slot, std::uint64_t now) noexcept;

@@ -24,7 +24,7 @@ void VcpuLoop::begin() noexcept {
 VcpuLoop::Leave VcpuLoop::run() noexcept {
   vcpu().set_mmio_responder(physical_cpu().vectors() == Vectors::answering ? this : nullptr);
   while (vm_.state() == Vm::State::running) {
-    trace_area::print_live();
+    if (log_level() >= Level::trace) trace_area::print_live();
     trace_area::stream();
     if (vgic().needs_flush(slot_.index)) flush();
     CHECK(vcpu().enter().has_value());
@@ -93,6 +93,7 @@ void record_injection(const VcpuSlot& slot, std::uint32_t intid, unsigned target
 // WFI: the vCPU waits until something is there for the guest. WFE, where it traps: it lets others run.
 bool VcpuLoop::halt(bool is_wfe) noexcept {
   if (is_wfe) return !cpu_.others_wait() || leave(Leave::yields);
+  if (vgic().park_empty(slot_.index, gic_)) return leave(Leave::waits);
   VgicCpuMask raised{};
   bool wakes = false;
   {

@@ -98,6 +98,14 @@ class Vgic {
   // sync(), and keeps the CPU interface's masks for has_deliverable().
   template <GicHypInterface H>
   [[nodiscard]] VgicCpuMask park(unsigned cpu, H& h) noexcept;
+  // For a vCPU that waits and stays loaded, on its own CPU, without the caller's lock. False: take the long way.
+  // park_empty() is park() when the list registers are empty; the others do what the vector does while the guest runs.
+  template <GicHypInterface H>
+  [[nodiscard]] bool park_empty(unsigned cpu, H& h) noexcept;
+  template <GicHypInterface H>
+  [[nodiscard]] bool deliver_timer(unsigned cpu, H& h) noexcept;
+  template <GicHypInterface H>
+  [[nodiscard]] bool deliver_posted(unsigned cpu, H& h) noexcept;
   // The guest wrote `intid` to ICC_DIR_EL1 and the write was trapped (ICH_HCR_EL2.TDIR).
   template <GicHypInterface H>
   [[nodiscard]] VgicCpuMask deactivate(unsigned cpu, H& h, std::uint32_t intid) noexcept;
@@ -193,6 +201,8 @@ class Vgic {
 
   // List registers.
   [[nodiscard]] gic::IchHcr idle_hcr() const noexcept;
+  // The one interrupt that waits, when it is alone and needs no choice: pending, deliverable, not active.
+  [[nodiscard]] unsigned the_only_one(unsigned cpu) const noexcept;
   [[nodiscard]] LrPlan plan(unsigned cpu, gic::IchVmcr vmcr) noexcept;
   [[nodiscard]] gic::IchLr pack(VgicIrq& irq, unsigned intid, unsigned cpu, unsigned slot) noexcept;
   [[nodiscard]] VgicCpuMask fold(unsigned cpu) noexcept;
@@ -205,6 +215,10 @@ class Vgic {
   [[nodiscard]] VgicCpuMask disarm(unsigned cpu) noexcept;
   [[nodiscard]] VgicCpuMask retire_outside(unsigned cpu, unsigned count) noexcept;
   [[nodiscard]] VgicCpuMask deactivate_model(unsigned cpu, std::uint32_t intid) noexcept;
+  template <GicHypInterface H>
+  void keep_masks(unsigned cpu, H& h) noexcept;
+  template <GicHypInterface H>
+  [[nodiscard]] bool deliver(unsigned cpu, H& h, std::uint64_t lr) noexcept;
   template <GicHypInterface H>
   void release_physical(unsigned cpu, H& h) noexcept;
 

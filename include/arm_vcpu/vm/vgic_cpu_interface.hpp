@@ -36,13 +36,54 @@ VgicCpuMask Vgic::save(unsigned cpu, H& h) noexcept {
 template <GicHypInterface H>
 VgicCpuMask Vgic::park(unsigned cpu, H& h) noexcept {
   const VgicCpuMask kick = sync(cpu, h);
+  keep_masks(cpu, h);
+  return kick;
+}
+
+template <GicHypInterface H>
+void Vgic::keep_masks(unsigned cpu, H& h) noexcept {
   VgicCpu& c = cpus_[cpu];
   c.vmcr = h.read_ich_vmcr();
   for (unsigned n = 0; n < vtr_.active_priority_registers(); ++n) {
     c.ap0r[n] = h.read_ich_ap0r(n);
     c.ap1r[n] = h.read_ich_ap1r(n);
   }
-  return kick;
+}
+
+// While `armed`, nothing waits in the model, and list register 0 is the only one in use.
+template <GicHypInterface H>
+bool Vgic::park_empty(unsigned cpu, H& h) noexcept {
+  const DirectInterrupts& direct = cpus_[cpu].direct;
+  if (direct.armed.load(std::memory_order_relaxed) == 0 || needs_flush(cpu) || !h.read_ich_lr(0).empty()) return false;
+  keep_masks(cpu, h);
+  return true;
+}
+
+template <GicHypInterface H>
+bool Vgic::deliver(unsigned cpu, H& h, std::uint64_t lr) noexcept {
+  DirectInterrupts& direct = cpus_[cpu].direct;
+  if (lr == 0 || direct.armed.load(std::memory_order_relaxed) == 0 || !h.read_ich_lr(0).empty()) return false;
+  const gic::IchLr value = gic::IchLr::from(lr);
+  h.write_ich_lr(0, value);
+  direct.delivered.store(value.get<gic::IchLr::vINTID>() + 1, std::memory_order_relaxed);
+  return true;
+}
+
+template <GicHypInterface H>
+bool Vgic::deliver_timer(unsigned cpu, H& h) noexcept {
+  return deliver(cpu, h, cpus_[cpu].direct.timer.load(std::memory_order_relaxed));
+}
+
+template <GicHypInterface H>
+bool Vgic::deliver_posted(unsigned cpu, H& h) noexcept {
+  DirectInterrupts& direct = cpus_[cpu].direct;
+  const std::uint32_t posted = direct.posted.load(std::memory_order_relaxed);
+  if (posted == 0 || (posted & (posted - 1)) != 0) return false;
+  if (!deliver(cpu, h, direct.sgi[static_cast<unsigned>(__builtin_ctz(posted))].load(std::memory_order_relaxed))) {
+    return false;
+  }
+  direct.posted.fetch_and(~posted, std::memory_order_acquire);
+  return true;
 }
 
 template <GicHypInterface H>
@@ -78,6 +119,16 @@ VgicCpuMask Vgic::flush(unsigned cpu, H& h) noexcept {
     return kick;
   }
 
+  if (c.lr_used == 0 && c.hcr == idle_hcr()) {
+    if (const unsigned only = the_only_one(cpu); only != kVgicNoIntid) {
+      c.lr[0] = pack(irq(cpu, only), only, cpu, 0);
+      h.write_ich_lr(0, c.lr[0]);
+      c.lr_used = 1;
+      c.lrs_live = true;
+      arm(cpu);
+      return kick;
+    }
+  }
   const LrPlan next = plan(cpu, h.read_ich_vmcr());
   for (std::uint32_t any = c.lr_used | next.used; any != 0; any &= any - 1) {
     const auto n = static_cast<unsigned>(__builtin_ctz(any));

@@ -16,6 +16,7 @@ using VgicCpuMask = std::uint64_t;
 
 inline constexpr unsigned kVgicMaxCpus = 64;
 inline constexpr std::uint8_t kVgicNoCpu = 0xFF;
+inline constexpr unsigned kVgicNoIntid = ~0U;
 
 // A set of INTIDs below 1024. A summary word keeps the cost of a walk to the members, not to the range.
 class IntidSet {
@@ -32,6 +33,14 @@ class IntidSet {
     return (words_[intid / 64] >> intid % 64 & 1) != 0;
   }
   [[nodiscard]] constexpr bool empty() const noexcept { return summary_ == 0; }
+
+  // The member of a set of one; kVgicNoIntid for any other set.
+  [[nodiscard]] constexpr unsigned single() const noexcept {
+    if (summary_ == 0 || (summary_ & (summary_ - 1)) != 0) return kVgicNoIntid;
+    const auto word = static_cast<unsigned>(__builtin_ctz(summary_));
+    const std::uint64_t members = words_[word];
+    return (members & (members - 1)) == 0 ? word * 64 + static_cast<unsigned>(__builtin_ctzll(members)) : kVgicNoIntid;
+  }
 
   // Calls f(intid) in rising order. `f` may erase the member it is called with, and must not insert.
   template <class F>

@@ -62,6 +62,13 @@ VgicCpuMask Vgic::accept_posted(unsigned cpu) noexcept {
   return kick & ~bit(cpu);
 }
 
+unsigned Vgic::the_only_one(unsigned cpu) const noexcept {
+  const unsigned intid = cpus_[cpu].waiting.single();
+  if (intid == kVgicNoIntid) return kVgicNoIntid;
+  const VgicIrq& i = irq(cpu, intid);
+  return !i.active && deliverable_at(i, cpu) ? intid : kVgicNoIntid;
+}
+
 // At the end of flush(): nothing waits for a list register, and at most the first is in use.
 void Vgic::arm(unsigned cpu) noexcept {
   VgicCpu& c = cpus_[cpu];

@@ -37,8 +37,11 @@ alignas(4096) constinit u64 g_level_1[512]{};
 alignas(4096) constinit u64 g_ram[512]{};
 alignas(4096) constinit u64 g_code[512]{};
 alignas(4096) constinit u64 g_page[512]{};
+alignas(4096) constinit u64 g_quiet_level_1[512]{};
+alignas(4096) constinit u64 g_low[512]{};
 
 constinit Regime g_sandbox{};
+constinit Regime g_quiet{};
 constinit Tally g_tally{};
 constinit u64 g_failures = 0;
 constinit u64 g_redistributors_end = 0;
@@ -90,15 +93,27 @@ void prepare_attempts(unsigned vcpus) noexcept {
     g_level_1[300 + bit] = u64{1} << bit | kBlock | kCommon | kUser | kNoExecute;
   }
 
+  for (unsigned i = 0; i < 512; ++i) {
+    g_low[i] = kMiB2 * i | kBlock | kCommon | kUser | kDevice | kNoExecute;
+    g_quiet_level_1[i] = g_level_1[i];
+  }
+  g_low[kGicd / kMiB2] |= kReadOnly;  // and the Redistributors, in the same block
+  g_quiet_level_1[0] = reinterpret_cast<u64>(g_low) | kTable;
+
   torture_state.home = {GUEST_READ(sctlr_el1), GUEST_READ(tcr_el1), GUEST_READ(mair_el1), GUEST_READ(ttbr0_el1)};
   torture_state.home_tpidr = GUEST_READ(tpidr_el1);
   torture_state.home_vbar = GUEST_READ(vbar_el1);
   g_sandbox = torture_state.home;
   g_sandbox.mair = kMair;
   g_sandbox.ttbr0 = reinterpret_cast<u64>(g_level_1);
+  g_quiet = g_sandbox;
+  g_quiet.ttbr0 = reinterpret_cast<u64>(g_quiet_level_1);
   dsb();
 }
 
+const Regime& quiet_sandbox() noexcept {
+  return g_quiet;
+}
 u64 table_of_page() noexcept {
   return reinterpret_cast<u64>(g_page) | kTable;
 }

@@ -101,6 +101,8 @@ void fill_registers(Random& random) noexcept;
 const Outcome& attempt(u64 pc, u64 spsr) noexcept;
 const Outcome& attempt(u64 pc, u64 spsr, const Regime& regime) noexcept;
 [[nodiscard]] const Regime& sandbox() noexcept;
+// The same with the interrupt controller's registers read-only: code that may loop can't switch the watchdog off.
+[[nodiscard]] const Regime& quiet_sandbox() noexcept;
 // The level-2 descriptor of the block with torture_page and torture_state, without which nothing comes back.
 [[nodiscard]] u64 table_of_page() noexcept;
 [[nodiscard]] bool is_completed(const Outcome& outcome, u64 pc) noexcept;  // by the BRK behind one instruction

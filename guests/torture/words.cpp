@@ -50,6 +50,7 @@ void prepare(Random&) noexcept {
 void renew(Random& random) noexcept {
   for (u64 i = 0; i < kBatch; ++i) write_slot(i, any_word(random));
   finish_code(0, kBatch);
+  reset_interrupts();
 }
 
 void finish(const Outcome& outcome, u32 word) noexcept {
@@ -74,7 +75,7 @@ void operate(Random& random, u64 number) noexcept {
   if (random.one_in(16)) spsr = random.bits() & 0xFFFF'FFFF & ~u64{kMaskedIrqFiq};
   arm_watchdog();
   const u64 at = kCodeStore + slot * 8;
-  finish(attempt(address_of_slot(slot), spsr), *reinterpret_cast<const volatile u32*>(at));
+  finish(attempt(address_of_slot(slot), spsr, quiet_sandbox()), *reinterpret_cast<const volatile u32*>(at));
 }
 
 // UDF in A32; in T32 the first halfword is UDF too.
@@ -90,6 +91,7 @@ void renew_a32(Random& random) noexcept {
     at[1] = kUdf;
   }
   finish_code(0, kBatch);
+  reset_interrupts();
 }
 
 void operate_a32(Random& random, u64 number) noexcept {
@@ -103,7 +105,7 @@ void operate_a32(Random& random, u64 number) noexcept {
   const u64 halfword = (spsr & 0x20) != 0 && random.one_in(2) ? 2 : 0;
   arm_watchdog();
   const u64 at = kCodeStore + slot * 8;
-  finish(attempt(address_of_slot(slot) + halfword, spsr), *reinterpret_cast<const volatile u32*>(at));
+  finish(attempt(address_of_slot(slot) + halfword, spsr, quiet_sandbox()), *reinterpret_cast<const volatile u32*>(at));
 }
 
 }  // namespace

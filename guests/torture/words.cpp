@@ -94,8 +94,34 @@ void renew_a32(Random& random) noexcept {
   reset_interrupts();
 }
 
+// A load of two bytes in T32, once by itself and once as the first of an IT block's: the emulated access has to go on
+// right behind it, and with what is left of the block.
+void check_t32(Random& random) noexcept {
+  constexpr u64 kPlain = kBatch + 2;
+  constexpr u64 kBlock = kBatch + 4;
+  constexpr u64 kZ = 1 << 30;
+  constexpr u64 kThumb = 1 << 5;
+  auto* at = reinterpret_cast<volatile u32*>(kCodeStore + kPlain * 8);
+  at[0] = 0xDEF0'680A;  // ldr r2, [r1]; udf
+  at = reinterpret_cast<volatile u32*>(kCodeStore + kBlock * 8);
+  at[0] = 0x680A'BF04;  // itt eq; ldreq r2, [r1]
+  at[1] = 0xDEF0'DEF0;  // udfeq; udf
+  finish_code(kPlain, 4);
+  fill_registers(random);
+  torture_state.x[1] = kGicd + 4;  // GICD_TYPER
+  const bool in_block = random.one_in(2);
+  const u64 pc = address_of_slot(in_block ? kBlock : kPlain);
+  const Outcome& outcome = attempt(pc, kModeA32User | kThumb | kZ, quiet_sandbox());
+  if (outcome.elr != pc + (in_block ? 4 : 2)) fail("a T32 load of a device goes on elsewhere", outcome.elr, pc);
+  if (outcome.x[2] != read32(kGicd + 4)) fail("a T32 load of a device gets another value", outcome.x[2], pc);
+  // One instruction of the block is left: IT is 0b0000'1000, EQ, in SPSR_EL1[15:10,26:25].
+  const u64 it = (outcome.spsr >> 10 & 0x3F) << 2 | (outcome.spsr >> 25 & 3);
+  if (it != (in_block ? 8U : 0U)) fail("a T32 load of a device leaves another IT state", it, pc);
+}
+
 void operate_a32(Random& random, u64 number) noexcept {
   if (!g_has_a32) return;
+  if (number % 64 == 0) check_t32(random);
   if (number % kBatch == 0) renew_a32(random);
   const u64 slot = number % kBatch;
   fill_registers(random);

@@ -50,7 +50,8 @@
     .endif
 .endm
 
-// AArch32 EL1 cannot be entered (HCR_EL2.RW is 1), but AArch32 EL0 can: its exits use the last four slots.
+// AArch32 EL1 cannot be entered (HCR_EL2.RW is 1), but AArch32 EL0 can: its exits use the last four slots. Nobody asks for
+// an answer for an instruction of its: it may be two bytes long, in an IT block, or see its data big-endian.
 .macro VCPU_GUEST_EXIT_ALIAS table, offset
     .balign 0x80
     b       \table + \offset
@@ -74,7 +75,7 @@
     VCPU_GUEST_EXIT_SLOT VCPU_TRAP_IRQ, .Lexit_interrupt, \answer_irq
     VCPU_GUEST_EXIT_SLOT VCPU_TRAP_FIQ, .Lexit_interrupt
     VCPU_GUEST_EXIT_SLOT VCPU_TRAP_SERROR, .Lexit_with_syndrome
-    VCPU_GUEST_EXIT_ALIAS \table, 0x400
+    VCPU_GUEST_EXIT_SLOT VCPU_TRAP_SYNC, .Lexit_with_syndrome
     VCPU_GUEST_EXIT_ALIAS \table, 0x480
     VCPU_GUEST_EXIT_ALIAS \table, 0x500
     VCPU_GUEST_EXIT_ALIAS \table, 0x580

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "vcpu/instruction_done.hpp"
+
 namespace arm_vcpu {
 namespace {
 
@@ -61,6 +63,40 @@ TEST(Syndrome, ClassTellsTheLevel) {
   EXPECT_EQ(instruction_abort_syndrome(frame_with(0x5), Fsc::external).raw, 0x8600'0010U);
   EXPECT_EQ(instruction_abort_syndrome(frame_with(0x10), Fsc::external).raw, 0x8200'0010U) << "AArch32 EL0";
   EXPECT_EQ(undefined_syndrome().raw, 0x0200'0000U);
+}
+
+constexpr std::uint64_t kUser = 0x10;
+constexpr std::uint64_t kThumb = 0x20;
+constexpr std::uint64_t spsr_of_it(std::uint64_t it) {
+  return kUser | kThumb | it >> 2 << 10 | (it & 3) << 25;
+}
+TrapFrame finished(std::uint64_t spsr, bool is_32bit) {
+  TrapFrame frame = frame_with(spsr);
+  finish_instruction(frame, is_32bit);
+  return frame;
+}
+
+TEST(FinishInstruction, IsAsLongAsItsState) {
+  EXPECT_EQ(finished(0x3C5, true).elr, 0x1004U);
+  EXPECT_EQ(finished(0x3C5, false).elr, 0x1004U) << "IL is 0 where the syndrome does not tell";
+  EXPECT_EQ(finished(kUser, true).elr, 0x1004U) << "A32";
+  EXPECT_EQ(finished(kUser | kThumb, true).elr, 0x1004U);
+  EXPECT_EQ(finished(kUser | kThumb, false).elr, 0x1002U);
+}
+
+TEST(FinishInstruction, EndsAStep) {
+  EXPECT_FALSE(finished(0x3C5 | 1U << 21, true).spsr.get<Spsr::SS>());
+}
+
+TEST(FinishInstruction, ABlockOfConditionsGoesOn) {
+  // ITTTE EQ: conditions 0000, 0000, 0000, 0001, then none.
+  std::uint64_t it = 0b0000'0011;
+  for (const std::uint64_t next : {0b0000'0110U, 0b0000'1100U, 0b0001'1000U, 0U, 0U}) {
+    const TrapFrame frame = finished(spsr_of_it(it), true);
+    EXPECT_EQ(frame.spsr.raw, spsr_of_it(next));
+    it = next;
+  }
+  EXPECT_EQ(finished(0x6600'F005, true).spsr.raw, 0x6600'F005U) << "AArch64: TCO and SSBS are not conditions";
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "arm_vcpu/vcpu.hpp"
+#include "vcpu/instruction_done.hpp"
 #include "vcpu/recorder.hpp"
 
 namespace arm_vcpu {
@@ -25,7 +26,8 @@ struct ExitPath {
   static bool claim_pmu(Aarch64VCpu& vcpu) noexcept { return vcpu.claim_pmu(); }
   static DebugRegisters& debug(Aarch64VCpu& vcpu) noexcept { return vcpu.debug_; }
   static void apply_debug(Aarch64VCpu& vcpu) noexcept { vcpu.apply_debug(); }
-  static void advance(Aarch64VCpu& vcpu) noexcept { vcpu.frame.complete_instruction(); }
+  // The instruction has been executed.
+  static void advance(Aarch64VCpu& vcpu) noexcept { finish_instruction(vcpu.frame, vcpu.esr.get<Esr::IL>()); }
   // What handlers return.
   static bool emulate(Aarch64VCpu& vcpu, std::uint64_t ipa) noexcept { return !vcpu.begin_emulation(ipa); }
   static void count_handled(Aarch64VCpu& vcpu) noexcept { ++vcpu.handled; }

@@ -382,7 +382,7 @@ Result<> Aarch64VCpu::take_pending(PendingAccess::Kind wanted) noexcept {
     return fail(Errc::no_access_pending, 0, static_cast<std::uint64_t>(kind_of(exit_)));
   }
   pending_.kind = PendingAccess::Kind::none;
-  frame.complete_instruction();
+  ExitPath::advance(*this);
   return {};
 }
 

@@ -35,7 +35,11 @@ bool Aarch64VCpu::refuse_instruction(std::uint64_t ipa) noexcept {
   emulated_.active = false;
   emulated_.retries = 0;
   recorder::set_outcome(*this, trace::Outcome::open);
-  exit_ = decode_data_abort(*this, ipa);
+  // Of a described access that is refused nothing is left to answer: it is not reported as an access.
+  ExitFrame undescribed = *this;
+  const DataAbortIss iss = DataAbortIss::from(esr.get<Esr::ISS>()).with<DataAbortIss::ISV>(false);
+  undescribed.esr = esr.with<Esr::ISS>(static_cast<std::uint32_t>(iss.raw));
+  exit_ = decode_data_abort(undescribed, ipa);
   pending_ = {};
   return true;
 }

@@ -400,6 +400,17 @@ TEST_F(EmulateTest, WhatIsNotEmulatedIsRefused) {
   EXPECT_EQ(pc(), kCode);
 }
 
+// The syndrome describes the access, but it crosses a page, and what is at the PC by now is not emulated: an exit that
+// wants no answer.
+TEST_F(EmulateTest, ADescribedAccessThatIsRefusedWantsNoAnswer) {
+  constexpr std::uint32_t kDoubleword = 1U << 24 | 3U << 22;  // ISV, SAS
+  put(kLdraa);
+  const Exit exit = run({abort_at(kDevice + 0xFFC, false, kTranslation, kDoubleword)});
+  ASSERT_TRUE(exit.is<Exit::NestedPageFault>());
+  EXPECT_FALSE(exit.get_if<Exit::NestedPageFault>()->isv);
+  EXPECT_FALSE(vcpu.complete_mmio_read(0));
+}
+
 // The CPU would note in the guest's tables that the page was written.
 TEST_F(EmulateTest, StoreToMemoryWhoseWritesAreTrackedIsRefused) {
   put(kStp);

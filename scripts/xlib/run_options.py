@@ -30,7 +30,7 @@ On a terminal, Ctrl-] x ends the machine, Ctrl-] 0 to 7 picks the VM that gets t
 The hypervisor's own lines start with "[hv] "; with several VMs the guests' lines start with "[vm0] ", "[vm1] " and so on.
 Piped input for a Linux kernel is held until it has started init, because a booting kernel drops what arrives earlier.
 
-exit status: 0 every VM ended by SYSTEM_OFF, 1 it did not, 2 bad options or missing files, 124 the --timeout came
+exit status: 0 every VM ended by SYSTEM_OFF, 1 it did not, 2 bad options, files or bundles, 124 the --timeout came
 """
 
 

@@ -35,7 +35,7 @@ void returns_to_hole() noexcept {
 }
 void returns_to_undefined() noexcept {
   set_vectors(returning_vectors);
-  (void)GUEST_READ(S3_3_C9_C12_0);  // PMCR_EL0
+  (void)GUEST_READ(S3_0_C10_C4_3);  // LORC_EL1: limited ordering regions are hidden
 }
 // A push onto a stack that is not there, in the vector.
 void bad_stack() noexcept {

@@ -66,6 +66,7 @@ class DebugRegisters {
   std::uint8_t claim_tags_{};
   std::uint8_t breakpoints_{};
   std::uint8_t watchpoints_{};
+  bool comparators_written_{};
   bool os_lock_{};
   bool double_lock_{};
   bool no_powerdown_request_{};

@@ -277,6 +277,7 @@ class Aarch64VCpu final : VCpuContext {
   bool has_root_{};
   bool has_pmu_{};
   bool has_plain_vectors_{};
+  bool pmu_was_loaded_{};  // since the last reset: pmu_ may hold something
   bool pmu_is_live_{};  // on the CPU that it is bound to
   FpSimdState fp_;
   DebugRegisters debug_;

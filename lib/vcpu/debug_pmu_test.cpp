@@ -286,6 +286,22 @@ TEST_F(DebugPmuTest, AnIdlePmuIsNotLoadedUntilTouched) {
   EXPECT_EQ(fake::cpu().pmu->pmevcntr[3], 33U);
 }
 
+TEST_F(DebugPmuTest, AResetForgetsThePmu) {
+  prepare(one);
+  for (unsigned life = 0; life < 3; ++life) {
+    ASSERT_TRUE(one.bind(per_cpu));
+    EXPECT_TRUE(traps_pmu()) << life;
+    execute(one, mrs(sysreg::PMCR_EL0, 1));
+    EXPECT_EQ(fake::cpu().pmu->pmcr, 0U) << life;
+    EXPECT_EQ(fake::cpu().pmu->pmevcntr[1], 0U) << life;
+    fake::cpu().pmu->pmcr = 1;
+    fake::cpu().pmu->pmcnten = 2;
+    fake::cpu().pmu->pmevcntr[1] = 77;
+    ASSERT_TRUE(one.unbind());
+    ASSERT_TRUE(one.reset(kEntry, 0));
+  }
+}
+
 TEST_F(DebugPmuTest, APendingOverflowIsInUse) {
   PmuState state;
   state.pmcr = 1;

@@ -26,8 +26,11 @@ void DebugRegisters::configure(IdAa64Dfr0 shown) noexcept {
 void DebugRegisters::reset() noexcept {
   mdscr_ = 0;
   mdccint_ = 0;
-  breakpoint_ = {};
-  watchpoint_ = {};
+  if (comparators_written_) {  // most guests never do; half a kilobyte
+    breakpoint_ = {};
+    watchpoint_ = {};
+    comparators_written_ = false;
+  }
   claim_tags_ = 0;
   os_lock_ = true;
   double_lock_ = false;
@@ -99,6 +102,7 @@ bool DebugRegisters::write(SysRegId id, std::uint64_t value) noexcept {
       default: break;
     }
     *word = value;
+    comparators_written_ = true;
     return true;
   }
   switch (id.iss()) {

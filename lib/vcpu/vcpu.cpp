@@ -130,7 +130,10 @@ void Aarch64VCpu::reset_registers() noexcept {
       Spsr{}.with<Spsr::M>(kModeEl1h).with<Spsr::D>(true).with<Spsr::A>(true).with<Spsr::I>(true).with<Spsr::F>(true);
   frame.elr = entry_.value_or(0);
   debug_.reset();
-  pmu_ = PmuState{};
+  if (pmu_was_loaded_) {
+    pmu_ = PmuState{};
+    pmu_was_loaded_ = false;
+  }
   fp_ = FpSimdState{};
   if (fp_cpu_ != nullptr) {
     // What is live belongs to the life before the reset.
@@ -319,6 +322,7 @@ bool Aarch64VCpu::claim_pmu() noexcept {
   registers_.mdcr_el2 = Mdcr::from(registers_.mdcr_el2).with<Mdcr::TPM>(false).with<Mdcr::TPMCR>(false).raw;
   hw::write_mdcr(registers_.mdcr_el2);
   pmu_is_live_ = true;
+  pmu_was_loaded_ = true;
   return true;
 }
 

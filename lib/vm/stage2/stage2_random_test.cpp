@@ -4,59 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <map>
 #include <random>
 
-#include "fake_stage2.hpp"
+#include "model_stage2.hpp"
 
 namespace arm_vcpu::stage2::test {
 namespace {
-
-// Disjoint ranges by their first address.
-class Model {
- public:
-  [[nodiscard]] std::optional<std::uint64_t> first_mapped(std::uint64_t begin, std::uint64_t end) {
-    auto at = ranges_.upper_bound(begin);
-    if (at != ranges_.begin() && end_of(*std::prev(at)) > begin) return begin;
-    return at != ranges_.end() && at->first < end ? std::optional{at->first} : std::nullopt;
-  }
-  [[nodiscard]] std::optional<std::uint64_t> first_hole(std::uint64_t begin, std::uint64_t end) {
-    while (begin < end) {
-      auto at = ranges_.upper_bound(begin);
-      if (at == ranges_.begin() || end_of(*--at) <= begin) return begin;
-      begin = end_of(*at);
-    }
-    return std::nullopt;
-  }
-  void map(const Extent& extent) { ranges_[extent.ipa] = extent; }
-  void unmap(std::uint64_t begin, std::uint64_t end) {
-    cut(begin), cut(end);
-    ranges_.erase(ranges_.lower_bound(begin), ranges_.lower_bound(end));
-  }
-  void protect(std::uint64_t begin, std::uint64_t end, const Attributes& attributes) {
-    cut(begin), cut(end);
-    for (auto at = ranges_.lower_bound(begin); at != ranges_.lower_bound(end); ++at) at->second.attributes = attributes;
-  }
-  [[nodiscard]] std::vector<Extent> extents() const {
-    std::vector<Extent> list;
-    for (const auto& [ipa, extent] : ranges_) append_merged(list, extent);
-    return list;
-  }
-
- private:
-  static std::uint64_t end_of(const std::pair<const std::uint64_t, Extent>& entry) {
-    return entry.first + entry.second.size;
-  }
-  void cut(std::uint64_t ipa) {
-    auto at = ranges_.lower_bound(ipa);
-    if (at == ranges_.begin() || end_of(*--at) <= ipa) return;
-    const Extent whole = at->second;
-    at->second.size = ipa - whole.ipa;
-    ranges_[ipa] = {ipa, whole.ipa + whole.size - ipa, whole.pa + (ipa - whole.ipa), whole.attributes};
-  }
-
-  std::map<std::uint64_t, Extent> ranges_;
-};
 
 struct Case {
   unsigned seed;

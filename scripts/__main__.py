@@ -18,6 +18,7 @@ COMMANDS = {
     "torture": "a guest that does everything to the hypervisor, and a witness beside it (./x torture --help)",
     "scope": "vcpuscope: read traces, statistics, explain, diagnose, backtrace (./x scope --help)",
     "bench": "count the instructions of every kind of exit (./x bench --help)",
+    "coverage": "how many lines of the library the unit tests run, file by file",
     "fuzz": "run a fuzz target with libFuzzer, ASan and UBSan (./x fuzz list)",
     "build": "build the hypervisor (EL2) and the host tests and tools",
     "fmt": "format the C++ sources with clang-format",

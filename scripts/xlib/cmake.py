@@ -15,6 +15,7 @@ WHAT = {
     "el2-clang": "the library and the hypervisor (EL2, clang)",
     "host": "the host tests and tools",
     "host-sanitize": "the host tests with ASan and UBSan",
+    "coverage": "the host tests, with the library's lines counted",
     "fuzz": "the fuzz targets with libFuzzer, ASan and UBSan",
 }
 

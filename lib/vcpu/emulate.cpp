@@ -30,7 +30,8 @@ bool Aarch64VCpu::retry_instruction(std::uint64_t ipa) noexcept {
   return emulated_.retries > kMaxRetries && refuse_instruction(ipa);
 }
 
-// NestedPageFault: whoever runs the vCPU says what becomes of it.
+// NestedPageFault: whoever runs the vCPU says what becomes of it. Also with a valid syndrome, where that does not tell
+// the whole of the access: a MmioRead or MmioWrite would ask for an answer that nobody waits for.
 bool Aarch64VCpu::refuse_instruction(std::uint64_t ipa) noexcept {
   emulated_.active = false;
   emulated_.retries = 0;

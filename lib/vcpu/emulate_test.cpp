@@ -386,6 +386,21 @@ TEST_F(EmulateTest, MemoryThatIsThereByNowIsLeftToTheGuest) {
   EXPECT_EQ(pc(), kCode);
 }
 
+// A syndrome with ISV may still leave the access open: across a page, or in big-endian order.
+TEST_F(EmulateTest, ARefusedAccessIsNoMmioExitWhateverTheSyndromeSays) {
+  constexpr std::uint32_t kIsv = 1U << 24 | 3U << 22 | 2U << 16 | 1U << 15;  // 8 bytes, X2
+  fake::cpu().pages[kDevice].kind = Kind::hidden;
+  for (const bool write : {false, true}) {
+    put(write ? kStp : kLdp);
+    const Exit exit = run({abort_at(kDevice + 0x23, write, kTranslation, kIsv)});
+    ASSERT_TRUE(exit.is<Exit::NestedPageFault>()) << exit.value.index();
+    EXPECT_EQ(exit.get_if<Exit::NestedPageFault>()->is_write, write);
+    EXPECT_EQ(exit.get_if<Exit::NestedPageFault>()->gva, kDevice + 0x23);
+    EXPECT_FALSE(vcpu.complete_mmio_read(0));
+    EXPECT_FALSE(vcpu.complete_mmio_write());
+  }
+}
+
 TEST_F(EmulateTest, WhatIsNotEmulatedIsRefused) {
   put(kLdraa);
   EXPECT_TRUE(run({abort_at(kDevice + 0x20)}).is<Exit::NestedPageFault>());

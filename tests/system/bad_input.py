@@ -144,7 +144,6 @@ def bundles(folder: Path) -> list[tuple[list, str]]:
         (dts("zero", vm(cpus="<0>")), "cpus"),
         (dts("many", vm(cpus="<9>")), "cpus"),
         (dts("vast", vm(cpus="<0xffffffff>")), "/vms/a/cpus is 4294967295: give 1 to 8"),
-        (dts("together", vm(cpus="<8>") + vm(name="b")), "physical CPUs"),
         (dts("nomemory", vm(memory="<0>")), "memory-mib"),
         (dts("onemib", vm(memory="<1>")), "memory-mib"),
         (dts("allmemory", vm(memory="<0xffffffff>")), "memory-mib"),

@@ -13,7 +13,7 @@ namespace {
 
 using namespace guest;
 
-constexpr u64 kLastResetMs = 1500;
+constexpr u64 kLastResetMs = 4000;
 constexpr u64 kScratch = 0x4038'0000;  // RAM that the image does not cover
 constexpr u64 kScratchWords = 0x1'0000;
 constexpr u64 kMark = 0x4C49'5645'5332'2121;

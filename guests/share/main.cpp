@@ -74,7 +74,7 @@ void guest_main(u64) noexcept {
   if (cpus > 1) {
     const u64 begin = physical_counter();
     take_turns(0);
-    print("share: ", u64{kTurns}, " turns in ", (physical_counter() - begin) * 1000 / GUEST_READ(cntfrq_el0), " ms\n");
+    print("share: ", u64{kTurns}, " turns in ", (physical_counter() - begin) * 1'000'000 / GUEST_READ(cntfrq_el0), " us\n");
   }
   count(0);
   for (unsigned cpu = 1; cpu < cpus; ++cpu) check_true("share.cpu_off", wait_until_off(cpu));

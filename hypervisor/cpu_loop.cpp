@@ -546,7 +546,9 @@ bool CpuLoop::wakes_at_once(bool (Vgic::*deliver)(unsigned, RecordingGicHw&)) no
 
 // The counters of a vCPU that is not loaded stand still.
 void CpuLoop::on_pmu() noexcept {
-  if (loaded_ == nullptr || !loaded_->vcpu->has_pmu()) return gic::deactivate(g_interrupts.pmu);
+  const bool is_up = loaded_ != nullptr && loaded_->vcpu->has_pmu() &&
+                     (VCPU_READ_SYSREG(pmovsset_el0) & VCPU_READ_SYSREG(pmintenset_el1)) != 0;
+  if (!is_up) return gic::deactivate(g_interrupts.pmu);
   raise_linked(guest_machine::kPmuIntid);
 }
 

@@ -85,6 +85,7 @@ void take_property(Machine& machine, Node& node, const char* name, const u32* va
   } else if (equal(name, "#size-cells")) {
     node.size_cells = big_endian(value);
   } else if (equal(name, "bootargs")) {
+    machine.idle = contains(text, bytes, "idle");
     machine.one_physical_cpu = contains(text, bytes, "one-cpu");
   }
 }

@@ -18,6 +18,7 @@ struct Machine {
   unsigned cpus{};
   u64 mpidr[2]{};  // of the first two CPUs
   bool psci_by_smc{};
+  bool idle{};              // /chosen/bootargs has "idle": this VM only is there
   bool one_physical_cpu{};  // /chosen/bootargs has "one-cpu": the vCPUs share a CPU
 };
 

@@ -16,9 +16,10 @@ enum class Row : unsigned {
 #undef BENCH_ROW
 };
 
-constexpr unsigned kTimes = 33;  // the first is a warm-up for what happens only once
-constexpr u64 kLongSleep =
-    1000;  // microseconds: beyond what a hypervisor spends on polling before it lets the CPU sleep
+constexpr unsigned kTimes = 33;    // the first is a warm-up for what happens only once
+constexpr unsigned kFewTimes = 9;  // of what takes long
+// Microseconds: longer than a hypervisor polls before it lets the CPU sleep.
+constexpr u64 kLongSleep = 1000;
 
 constinit Machine g_machine;
 unsigned g_rows_begun = 0;
@@ -197,18 +198,18 @@ bool start(void (*task)()) noexcept {
                    reinterpret_cast<u64>(task)) == 0;
 }
 
-void sgis_to_other(Row row, void (*task)()) noexcept {
+void sgis_to_other(Row row, void (*task)(), unsigned times, u64 pause) noexcept {
   begin(row);
   if (!start(task)) {
     BENCH_HINT(BENCH_SKIP_NO_ANSWER);
     return;
   }
-  for (unsigned i = 0; i < kTimes; ++i) {
+  for (unsigned i = 0; i < times; ++i) {
     bench_wait(&g_ready);
     g_ready = 0;
     g_done = 0;
-    if (i + 1 == kTimes) g_leave = 1;
-    wait_microseconds(kLongSleep);  // it is in its loop, or asleep, by now
+    if (i + 1 == times) g_leave = 1;
+    wait_microseconds(pause);  // it is in its loop, or asleep, by now
     bench_sgi_other(sgi_to(1), &g_done);
   }
   end();
@@ -217,7 +218,7 @@ void sgis_to_other(Row row, void (*task)()) noexcept {
 
 void two_cpus() noexcept {
   begin(Row::cpu_on);
-  for (unsigned i = 0; i < kTimes; ++i) {
+  for (unsigned i = 0; i < kFewTimes; ++i) {
     g_online = 0;
     if (bench_cpu_on(g_machine.mpidr[1], reinterpret_cast<u64>(bench_secondary), reinterpret_cast<u64>(task_online),
                      &g_online) != 0 ||
@@ -227,8 +228,8 @@ void two_cpus() noexcept {
     }
   }
   end();
-  sgis_to_other(Row::sgi_running, task_running);
-  sgis_to_other(Row::sgi_wfi, task_sleeping);
+  sgis_to_other(Row::sgi_running, task_running, kTimes, 20);
+  sgis_to_other(Row::sgi_wfi, task_sleeping, kFewTimes, kLongSleep);
 }
 
 // Two vCPUs that share a CPU: one SGI goes back and forth, and who has sent it waits in WFI. CPU 0 names the rows.
@@ -265,6 +266,7 @@ void shared_cpu() noexcept {
 
 extern "C" [[noreturn]] void bench_main(u64 tree) noexcept {
   read_device_tree(tree, g_machine);
+  while (g_machine.idle) asm volatile("wfi");
   gic_init_distributor(g_machine);
   gic_init_cpu(g_machine);
   if (g_machine.one_physical_cpu) {

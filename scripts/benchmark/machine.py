@@ -20,6 +20,7 @@ MODELS = {"cortex-a57": "cortex-a57", "max": "max,pauth-impdef=on"}
 SECONDS = 120
 SHARED_BOOTARGS = "one-cpu"  # tells the guest to run the rows of vCPUs that share a CPU
 MEMORY_MIB = 64
+IDLE_MIB = 32  # what the guest's Image asks for
 
 
 def ready() -> None:
@@ -79,6 +80,29 @@ def run_floor(model: str, traced_row: str | None = None) -> rows.Run:
         result = until_done(words, out, SECONDS)
     if not result.complete:
         raise ui.Failure(f"bench: the floor did not finish on {model}")
+    return result
+
+
+def run_beside(model: str, vcpus: int, memory_mib: int, idle_vms: int, idle_vcpus: int) -> rows.Run:
+    """The benchmark in a VM of this size, with idle VMs beside it, each vCPU on a CPU of its own."""
+    with TemporaryDirectory(prefix="arm-vcpu-bench-") as name:
+        folder = Path(name)
+        dts, dtb, out = folder / "bench.dts", folder / "bench.dtb", folder / "out"
+        main = bundle.SingleVm(GUEST_IMAGE, None, None, "", vcpus, memory_mib, "error", "on")
+        idle = ""
+        for number in range(idle_vms):
+            first = vcpus + number * idle_vcpus
+            idle += (f'    idle{number} {{ compatible = "{bundle.VM_COMPATIBLE}"; kernel = "kernel"; bootargs = "idle"; '
+                     f"cpus = <{idle_vcpus}>; memory-mib = <{IDLE_MIB}>; gic-version = <3>; "
+                     f"affinity = <{' '.join(map(str, range(first, first + idle_vcpus)))}>; }};\n")
+        dts.write_text(bundle.source(main).replace("  vms {\n", "  vms {\n" + idle), encoding="utf-8")
+        bundle.compile_dts(dts, dtb)
+        words = qemu.command(MODELS.get(model, model), vcpus + idle_vms * idle_vcpus,
+                             qemu.memory_mib(memory_mib + idle_vms * IDLE_MIB, dtb), dtb, True, plugin_words(out))
+        result = until_done(words, out, SECONDS)
+    if not result.complete:
+        raise ui.Failure(f"bench: the benchmark guest did not finish with {vcpus} vCPUs, {memory_mib} MiB and "
+                         f"{idle_vms} VMs of {idle_vcpus} vCPUs beside it")
     return result
 
 

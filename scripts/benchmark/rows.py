@@ -63,7 +63,7 @@ def parse(text: str) -> Run:
             run.cost[order[int(words[0])]] = statistics.median_low(samples[1:] or samples)
         elif kind == "skip":
             run.skipped[order[int(words[0])]] = reasons.get(int(words[1]), "unknown reason")
-        elif kind == "start":
+        elif kind == "start" and not run.boot:  # idle VMs beside it start too
             run.boot, run.guest_base = int(words[0]), int(words[1], 16)
         elif kind == "insn":
             run.steps.append(Step(int(words[0]), int(words[1], 16), words[2]))

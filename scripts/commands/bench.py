@@ -4,7 +4,7 @@ instruction is a nanosecond of the machine's time, so the figures do not depend 
 import argparse
 from pathlib import Path
 
-from benchmark import gate, machine, peers, profile, rows
+from benchmark import gate, growth, machine, peers, profile, rows
 from xlib import cmake, paths, ui
 
 
@@ -78,6 +78,8 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--recorder", choices=["on", "off"], default="on", help="with --profile (default on)")
     parser.add_argument("--untraced", action="store_true", help="also a build with the recorder compiled out")
     parser.add_argument("--peers", action="store_true", help="the same guest on Xen and on KVM too, side by side (some minutes)")
+    parser.add_argument("--growth", nargs="?", choices=["full", "short"], const="full",
+                        help="the same rows with more VMs, vCPUs and memory; fail if one differs (short: 8 VMs only)")
     parser.add_argument("--json", metavar="FILE", help="write the figures there too")
     parser.add_argument("--compare", metavar="OLD.json", help="show the figures of an earlier --json beside")
     parser.add_argument("--check", action="store_true", help="fail if a row is above bench/baseline.json")
@@ -85,6 +87,9 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     if options.profile:
         return _profile(options)
+    if options.growth:
+        machine.ready()
+        return max([growth.run(model, options.growth == "short") for model in options.cpu or ["max"]])
     old = gate.load(Path(options.compare)) if options.compare else None
     models = list(machine.MODELS) if options.check or options.update_baseline else options.cpu or list(machine.MODELS)
     machine.ready()

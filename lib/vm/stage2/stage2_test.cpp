@@ -66,6 +66,18 @@ TEST_F(Stage2Test, AGibibyteIsOneWriteAndNoInvalidation) {
   EXPECT_EQ(walk.attributes, kGuestRam);
 }
 
+TEST_F(Stage2Test, MappingIsLinearInThePages) {
+  // Pages whose output is not aligned as their input is: no blocks. A table of 512 pages is one more write, and a link
+  // to it.
+  for (const std::uint64_t tables : {1U, 4U, 16U}) {
+    machine.clear_history();
+    const std::uint64_t ipa = k1G * tables;
+    ASSERT_TRUE(stage2.map(ipa, 0x80'0000'1000, tables * k2M, kGuestRam));
+    EXPECT_EQ(machine.writes, tables * 512 + tables + 1) << "pages, tables of pages, the table of tables";
+    EXPECT_THAT(machine.log, ElementsAre("dsb_ishst", "isb"));
+  }
+}
+
 TEST_F(Stage2Test, BlocksAsLargeAsBothAlignmentsPermit) {
   // 4 KiB before, 2 MiB, 1 GiB, 2 MiB, 4 KiB after.
   const std::uint64_t begin = k1G - k2M - kPage;

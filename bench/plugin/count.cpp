@@ -7,7 +7,8 @@
 //            wait=LOW-HIGH offsets in the guest's image whose instructions do not count: where a CPU waits for another;
 //            may
 //                          be repeated
-//            trace=N       writes each instruction of row N's last sample: "insn <cpu> <address> <text>"
+//            trace=N       writes each instruction of row N's last sample, behind it: "insn <cpu> <address> <text>"
+//            trace=all     of every row
 //
 // Counters are not atomic: QEMU has to run with thread=single, as -icount makes it.
 #include <cinttypes>
@@ -47,6 +48,7 @@ std::uint64_t g_begin = 0;
 bool g_measuring = false;
 long g_row = -1;
 long g_traced_row = -1;
+bool g_trace_all = false;
 std::uint64_t g_image = ~std::uint64_t{0};  // the guest's: its first instruction is a mark
 std::vector<std::pair<std::uint64_t, std::uint64_t>> g_waits;
 std::FILE* g_out = nullptr;
@@ -54,12 +56,16 @@ std::vector<std::uint64_t> g_samples;
 std::vector<Step> g_steps;
 std::vector<Step> g_last_steps;
 
+bool traces_row() {
+  return g_trace_all || (g_traced_row >= 0 && g_row == g_traced_row);
+}
+
 void finish_row() {
   if (g_samples.empty()) return;
   std::fprintf(g_out, "row %ld", g_row);
   for (const auto sample : g_samples) std::fprintf(g_out, " %" PRIu64, sample);
   std::fputc('\n', g_out);
-  if (g_row == g_traced_row) {
+  if (traces_row()) {
     for (const auto& step : g_last_steps) {
       std::fprintf(g_out, "insn %u %" PRIx64 " %s\n", step.cpu, step.instruction->address,
                    step.instruction->text.c_str());
@@ -107,7 +113,7 @@ void on_mark(unsigned /*cpu*/, void* data) {
 }
 
 void on_instruction(unsigned cpu, void* data) {
-  if (g_measuring && g_row == g_traced_row) g_steps.push_back({cpu, static_cast<const Traced*>(data)});
+  if (g_measuring && traces_row()) g_steps.push_back({cpu, static_cast<const Traced*>(data)});
 }
 
 bool is_wait(std::uint64_t address) {
@@ -144,7 +150,7 @@ void on_translation(qemu_plugin_id_t, qemu_plugin_tb* tb) {
     }
     if (is_wait(address)) continue;
     qemu_plugin_register_vcpu_insn_exec_inline(insn, QEMU_PLUGIN_INLINE_ADD_U64, &g_count, 1);
-    if (g_traced_row >= 0) {
+    if (g_trace_all || g_traced_row >= 0) {
       qemu_plugin_register_vcpu_insn_exec_cb(insn, on_instruction, QEMU_PLUGIN_CB_NO_REGS, traced(address, insn));
     }
   }
@@ -162,7 +168,8 @@ bool take_argument(const char* word) {
     return g_out != nullptr;
   }
   if (std::strncmp(word, "trace=", 6) == 0) {
-    g_traced_row = std::strtol(word + 6, nullptr, 10);
+    g_trace_all = std::strcmp(word + 6, "all") == 0;
+    g_traced_row = g_trace_all ? -1 : std::strtol(word + 6, nullptr, 10);
     return true;
   }
   std::uint64_t low = 0;

@@ -40,7 +40,7 @@ class RowsTest(unittest.TestCase):
         self.assertEqual(run.cost, {first: 68, third: 9})  # without the first sample, unless it is the only one
         self.assertEqual(run.skipped, {second: "the guest got an exception for it"})
         self.assertEqual((run.boot, run.guest_base, run.complete), (84, 0x5000_0000, True))
-        self.assertEqual(run.steps, [rows.Step(1, 0x4024_1C00, "stp x0, x1, [sp]")])
+        self.assertEqual(run.steps, {third: [rows.Step(1, 0x4024_1C00, "stp x0, x1, [sp]")]})
 
 
 if __name__ == "__main__":

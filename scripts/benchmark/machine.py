@@ -37,14 +37,14 @@ def symbols(elf: Path) -> dict[str, int]:
 
 
 def plugin_words(out: Path, traced_row: str | None = None) -> list[str]:
-    """QEMU's options for the plugin. The guest's waiting loops, which do not count, are between symbols."""
+    """QEMU's options for the plugin; `traced_row` is a row, or "all". The guest's waiting loops, which do not count, are between symbols."""
     known = symbols(GUEST_ELF)
     words = [f"{PLUGIN},out={out}"]
     for name, address in known.items():
         if re.fullmatch(r"bench_wait_\d+", name):
             words.append(f"wait={address:x}-{known[name + '_end']:x}")
     if traced_row:
-        words.append(f"trace={rows.row(traced_row)}")
+        words.append(f"trace={traced_row if traced_row == 'all' else rows.row(traced_row)}")
     return ["-plugin", ",".join(words)]
 
 
@@ -99,7 +99,7 @@ def run_beside(model: str, vcpus: int, memory_mib: int, idle_vms: int, idle_vcpu
         bundle.compile_dts(dts, dtb)
         words = qemu.command(MODELS.get(model, model), vcpus + idle_vms * idle_vcpus,
                              qemu.memory_mib(memory_mib + idle_vms * IDLE_MIB, dtb), dtb, True, plugin_words(out))
-        result = until_done(words, out, SECONDS)
+        result = until_done(words, out, SECONDS * 5)
     if not result.complete:
         raise ui.Failure(f"bench: the benchmark guest did not finish with {vcpus} vCPUs, {memory_mib} MiB and "
                          f"{idle_vms} VMs of {idle_vcpus} vCPUs beside it")

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`./x bench --profile ROW`: each instruction of one exit, by function, with what is expensive on a real core marked."""
+import functools
 import re
 import subprocess
 from collections import Counter
@@ -66,11 +67,32 @@ def _kind(text: str, file: str) -> str:
 HINTS = {"hint #0x19": "paciasp", "hint #0x1d": "autiasp", "hint #0x22": "bti c", "hint #0x24": "bti j"}
 
 
+@functools.cache
+def _sources() -> dict[str, list[str]]:
+    """Lines of the files whose instructions run at EL2, by file name."""
+    found = {}
+    for folder in ("hypervisor", "include", "lib"):
+        for file in (paths.ROOT / folder).rglob("*"):
+            if file.suffix in (".cpp", ".hpp", ".S"):
+                found[file.name] = file.read_text(encoding="utf-8").splitlines()
+    return found
+
+
 class _Located:
     def __init__(self, step: Step, function: str, inlined: str, file: str, at_el2: bool):
         step.text = HINTS.get(step.text, step.text)
         self.step, self.function, self.inlined, self.file, self.at_el2 = step, function, inlined, file, at_el2
         self.kind = _kind(step.text, file) if at_el2 else "guest"
+
+    def source(self) -> str:
+        """The line of source; in an assembly file its comment, where it has one."""
+        name, _, number = self.file.rpartition(":")
+        file = _sources().get(name)
+        if file is None or not number.isdigit():
+            return ""
+        line = file[int(number) - 1].strip()
+        comment = line.partition("//")[2].strip()
+        return comment if name.endswith(".S") and comment else line if not name.endswith(".S") else ""
 
 
 def _locate(steps: list[Step], elf: Path, base: int) -> list[_Located]:
@@ -91,9 +113,25 @@ def _locate(steps: list[Step], elf: Path, base: int) -> list[_Located]:
     return located
 
 
+def locate(run: Run, row: str) -> list[_Located]:
+    return _locate(run.steps.get(row, []), paths.HYPERVISOR_ELF, image_base(paths.HYPERVISOR_IMAGE))
+
+
+def totals(run: Run, row: str) -> dict[str, int]:
+    """How many instructions of each kind the hypervisor executes for one operation."""
+    counts = Counter(one.kind for one in locate(run, row) if one.at_el2)
+    return {kind: counts[kind] for kind in NAMES if counts[kind]}
+
+
+def path(run: Run, row: str) -> list[list[str]]:
+    """The hypervisor's instructions in order: [function, letter of the kind, instruction, the line of source it is of]."""
+    letters = {name: letter for name, letter, _ in KINDS}
+    return [[one.function, letters[one.kind], re.sub(r"#0x4\w{7}\b", "...", one.step.text), one.source()]
+            for one in locate(run, row) if one.at_el2]
+
+
 def report(run: Run, row: str, title: str, listing: bool) -> str:
-    elf = paths.HYPERVISOR_ELF
-    located = _locate(run.steps, elf, image_base(paths.HYPERVISOR_IMAGE))
+    located = locate(run, row)
     at_el2 = [one for one in located if one.at_el2]
     lines = [f"{row} ({title}): {len(located)} instructions, {len(at_el2)} of them at EL2", ""]
     by_function: dict[str, Counter] = {}

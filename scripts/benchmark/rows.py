@@ -39,7 +39,7 @@ class Run:
     skipped: dict[str, str] = field(default_factory=dict)
     boot: int = 0  # instructions from reset to the guest's first
     guest_base: int = 0
-    steps: list[Step] = field(default_factory=list)
+    steps: dict[str, list[Step]] = field(default_factory=dict)  # of the traced rows
     complete: bool = False
 
     def add(self, other: "Run", names: list[str]) -> None:
@@ -54,19 +54,21 @@ class Run:
 
 def parse(text: str) -> Run:
     run, order, reasons = Run(), list(names()), _skip_reasons()
+    last = ""
     for line in text.splitlines():
         kind, *words = line.split(maxsplit=3 if line.startswith("insn") else -1)
         if kind == "row":
             # The first is a warm-up: what happens once is not what the row measures. Boot-time rows have one sample.
             samples = [int(word) for word in words[1:]]
-            run.samples[order[int(words[0])]] = samples
-            run.cost[order[int(words[0])]] = statistics.median_low(samples[1:] or samples)
+            last = order[int(words[0])]
+            run.samples[last] = samples
+            run.cost[last] = statistics.median_low(samples[1:] or samples)
         elif kind == "skip":
             run.skipped[order[int(words[0])]] = reasons.get(int(words[1]), "unknown reason")
         elif kind == "start" and not run.boot:  # idle VMs beside it start too
             run.boot, run.guest_base = int(words[0]), int(words[1], 16)
         elif kind == "insn":
-            run.steps.append(Step(int(words[0]), int(words[1], 16), words[2]))
+            run.steps.setdefault(last, []).append(Step(int(words[0]), int(words[1], 16), words[2]))
         elif kind == "done":
             run.complete = True
     return run

@@ -4,7 +4,7 @@ instruction is a nanosecond of the machine's time, so the figures do not depend 
 import argparse
 from pathlib import Path
 
-from benchmark import gate, growth, machine, peers, profile, rows
+from benchmark import document, gate, growth, machine, peers, profile, rows
 from xlib import cmake, paths, ui
 
 
@@ -30,6 +30,36 @@ def measure(models: list[str], untraced: bool) -> dict:
                 if name in floor:
                     by_row[name]["floor"] = floor[name]
     return results
+
+
+def _profiles(models: list[str]) -> dict:
+    """How many instructions of each kind an operation needs at EL2, and each instruction of the hypercall."""
+    kinds: dict = {}
+    path: list = []
+    for model in models:
+        with ui.Step(f"profiling on {model}"):
+            run = machine.run(model, "on", traced_row="all")
+        kinds[model] = {name: profile.totals(run, name) for name in run.steps}
+        path = path or profile.path(run, "hvc_psci_version")
+    return {"kinds": kinds, "path": path}
+
+
+def _update_baseline(results: dict, models: list[str]) -> None:
+    old = gate.load(gate.BASELINE) if gate.BASELINE.exists() else {}
+    if "peers" in old:
+        results.setdefault("peers", old["peers"])
+    results |= _profiles(models)
+    gate.write(gate.BASELINE, results)
+    ui.say(f"written: {gate.BASELINE.relative_to(paths.ROOT)}")
+    document.update(results)
+
+
+def _check(results: dict) -> int:
+    status = gate.check(results)
+    if not document.is_current(gate.load(gate.BASELINE)):
+        ui.say("docs/performance.md is not what bench/baseline.json says: ./x bench --update-baseline writes both")
+        return 1
+    return status
 
 
 def _change(now: float, before: float | None) -> str:
@@ -82,8 +112,9 @@ def main(argv: list[str]) -> int:
                         help="the same rows with more VMs, vCPUs and memory; fail if one differs (short: 8 VMs only)")
     parser.add_argument("--json", metavar="FILE", help="write the figures there too")
     parser.add_argument("--compare", metavar="OLD.json", help="show the figures of an earlier --json beside")
-    parser.add_argument("--check", action="store_true", help="fail if a row is above bench/baseline.json")
-    parser.add_argument("--update-baseline", action="store_true", help="write bench/baseline.json")
+    parser.add_argument("--check", action="store_true", help="fail if a row is above bench/baseline.json, or docs/performance.md is not made from it")
+    parser.add_argument("--update-baseline", action="store_true", help="write bench/baseline.json and the tables of docs/performance.md; "
+                        "the peers' figures stay as they are without --peers")
     options = parser.parse_args(argv)
     if options.profile:
         return _profile(options)
@@ -101,6 +132,5 @@ def main(argv: list[str]) -> int:
     if options.json:
         gate.write(Path(options.json), results)
     if options.update_baseline:
-        gate.write(gate.BASELINE, results)
-        ui.say(f"written: {gate.BASELINE.relative_to(paths.ROOT)}")
-    return gate.check(results) if options.check else 0
+        _update_baseline(results, models)
+    return _check(results) if options.check else 0

@@ -66,7 +66,7 @@ inline void write32(u64 address, u32 value) noexcept {
   asm volatile("str %w0, [%1]" : : "rZ"(value), "r"(address) : "memory");
 }
 
-inline constexpr u32 kVirtualTimer = 27;  // [sbsa] "PPI assignments", and what every hypervisor offers
+inline constexpr u32 kVirtualTimer = 27;  // [bsa] "PPI assignments", and what every hypervisor offers
 
 // GICv3, affinity routing on, all interrupts of Group 1. [gicv3]
 void gic_init_distributor(const Machine& machine) noexcept;

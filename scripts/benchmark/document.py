@@ -11,8 +11,8 @@ BLOCK = re.compile(r"(<!-- bench: (\w+)(?: (\S+))? -->\n).*?(<!-- end -->)", re.
 PEERS = {"xen": "Xen 4.17", "kvm": "KVM 6.1"}
 
 
-def _table(head: list[str], lines: list[list[object]]) -> str:
-    shown = [head, ["---"] + ["--:"] * (len(head) - 1), *lines]
+def _table(head: list[str], lines: list[list[object]], numbers: bool = True) -> str:
+    shown = [head, ["---"] + ["--:" if numbers else "---"] * (len(head) - 1), *lines]
     return "".join("| " + " | ".join("–" if cell is None else str(cell) for cell in line) + " |\n" for line in shown)
 
 
@@ -57,7 +57,7 @@ def _reasons(data: dict, _model: str) -> str:
     for model, by_peer in data.get("peers", {}).get("rows", {}).items():
         found += [(f"{PEERS[peer]}, {model}", name, why) for peer, skipped in by_peer["skipped"].items()
                   for name, why in skipped.items()]
-    return _table(["where", "row", "why"], [[where, f"`{name}`", why] for where, name, why in found]) if found else "None.\n"
+    return _table(["where", "row", "why"], [[where, f"`{name}`", why] for where, name, why in found], numbers=False) if found else "None.\n"
 
 
 def _image(data: dict, _model: str) -> str:

@@ -2,10 +2,11 @@
 """`./x bench`: what an exit costs, in instructions: the guest's, the hypervisor's, on all CPUs. Under `-icount shift=0` an
 instruction is a nanosecond of the machine's time, so the figures do not depend on this host and repeat exactly."""
 import argparse
+import subprocess
 from pathlib import Path
 
 from benchmark import document, gate, growth, machine, peers, profile, rows
-from xlib import cmake, paths, ui
+from xlib import cmake, packages, paths, ui
 
 
 def measure(models: list[str], untraced: bool) -> dict:
@@ -98,6 +99,14 @@ def _profile(options: argparse.Namespace) -> int:
     return 0
 
 
+def _host() -> int:
+    with cmake.lock():
+        packages.ensure(packages.BENCH_HOST)
+        cmake.configure_again("host")  # the package may be new to it
+        cmake.build("host", target="bench-host")
+    return subprocess.run([str(paths.BUILD / "host" / "bench" / "bench-host")], check=False).returncode
+
+
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="./x bench", description=__doc__)
     parser.add_argument("--cpu", metavar="MODEL", action="append", choices=list(machine.MODELS),
@@ -110,6 +119,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--peers", action="store_true", help="the same guest on Xen and on KVM too, side by side (some minutes)")
     parser.add_argument("--growth", nargs="?", choices=["full", "short"], const="full",
                         help="the same rows with more VMs, vCPUs and memory; fail if one differs (short: 8 VMs only)")
+    parser.add_argument("--host", action="store_true", help="time decoders, emulator, vGIC and recorder on this host instead")
     parser.add_argument("--json", metavar="FILE", help="write the figures there too")
     parser.add_argument("--compare", metavar="OLD.json", help="show the figures of an earlier --json beside")
     parser.add_argument("--check", action="store_true", help="fail if a row is above bench/baseline.json, or docs/performance.md is not made from it")
@@ -118,6 +128,8 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     if options.profile:
         return _profile(options)
+    if options.host:
+        return _host()
     if options.growth:
         machine.ready()
         return max([growth.run(model, options.growth == "short") for model in options.cpu or ["max"]])

@@ -54,6 +54,13 @@ def _configure(preset: str) -> None:
     stamp.write_text(digest.hexdigest())
 
 
+def configure_again(preset: str) -> None:
+    """For what a package that has just been installed makes possible."""
+    _configure(preset)
+    with ui.Step(f"configuring {WHAT[preset]} again") as step:
+        step.run(["cmake", str(paths.BUILD / preset)], log=f"configure-{preset}")
+
+
 def build(preset: str, target: str = "all") -> bool:
     """Returns whether there was anything to build."""
     _configure(preset)

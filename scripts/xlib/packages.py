@@ -12,6 +12,7 @@ SCOPE = ["cmake", "ninja-build", "g++", "pkg-config", "libfdt-dev", "libcli11-de
          "libprotobuf-dev", "protobuf-compiler", "libelf-dev", "libdeflate-dev", "libgtest-dev", "libgmock-dev"]
 TEST = RUN + SCOPE + ["u-boot-qemu", "gdb-multiarch", "chromium", "llvm-19-dev"]
 GDB = RUN + ["gdb-multiarch"]
+BENCH_HOST = SCOPE + ["libbenchmark-dev"]
 FORMAT = ["clang-format-19"]
 CHECK = TEST + FORMAT + ["clang-19", "clang-tidy-19", "lld-19", "libclang-rt-19-dev"]
 

@@ -156,6 +156,7 @@ void CpuLoop::wake(VcpuSlot& slot) noexcept {
   const std::uint64_t now = el2::counter_ticks();
   waits_.clear(slot.place);
   scheduler_.wake(slot.place, now);
+  slot.stolen_time.on_descheduled(now);  // from now on it could run
   if (in_guest_) arm(now);  // the one that runs has a slice from now on
 }
 
@@ -181,6 +182,7 @@ void CpuLoop::run() noexcept {
 
 void CpuLoop::run_next(VcpuSlot& slot) noexcept {
   if (!load(slot)) return;
+  slot.stolen_time.on_scheduled(el2::counter_ticks());
   if (slot.waits && !wakes_up(slot)) return;
   if (slot.is_new) {
     slot.is_new = false;
@@ -196,10 +198,10 @@ void CpuLoop::run_next(VcpuSlot& slot) noexcept {
   slot.sample_in = next_sample_ > now ? next_sample_ - now : 0;
   switch (why) {
     case VcpuLoop::Leave::asked:
-      if (scheduler_.must_yield(now)) slot.ran += scheduler_.preempt(now);
+      if (scheduler_.must_yield(now)) preempt(slot, now);
       return;
     case VcpuLoop::Leave::yields:
-      if (scheduler_.others_wait()) slot.ran += scheduler_.preempt(now);
+      if (scheduler_.others_wait()) preempt(slot, now);
       return;
     case VcpuLoop::Leave::waits: return wait(slot, 1);
     case VcpuLoop::Leave::turned_off: return turn_off(slot);
@@ -208,6 +210,11 @@ void CpuLoop::run_next(VcpuSlot& slot) noexcept {
       noted_ |= bit(slot);
       return;
   }
+}
+
+void CpuLoop::preempt(VcpuSlot& slot, std::uint64_t now) noexcept {
+  slot.ran += scheduler_.preempt(now);
+  slot.stolen_time.on_descheduled(now);
 }
 
 // The end of a wait, or a look at the sleeper. False: it sleeps on.
@@ -236,6 +243,7 @@ bool CpuLoop::wakes_up(VcpuSlot& slot) noexcept {
     }
   }
   slot.waits = false;
+  slot.wait_deadline.reset();
   slot.vcpu->record({.pc = slot.vcpu->trap_frame().exception_pc(), .kind = trace::Kind::vcpu_woken});
   return true;
 }
@@ -381,6 +389,7 @@ void CpuLoop::update_physical_timer(VcpuSlot& slot) noexcept {
 // When a vCPU that sleeps has to be looked at. Ticks.
 std::uint64_t CpuLoop::wait_ends(const VcpuSlot& slot, std::uint64_t now) const noexcept {
   std::uint64_t at = slot.look_at;
+  if (slot.wait_deadline && *slot.wait_deadline < at) at = *slot.wait_deadline;
   if (const auto timer = slot.physical_timer.next_deadline(now); timer && *timer < at) at = *timer;
   if (loaded_ == &slot) return at;
   const GuestSystemRegisters& saved = slot.vcpu->system_registers();
@@ -429,7 +438,7 @@ void CpuLoop::on_due(VcpuSlot& slot, std::uint64_t now) noexcept {
   {
     const LockGuard guard{slot.vm->lock_};
     raised = raise_timers(slot, now);
-    wakes = has_deliverable(slot);
+    wakes = has_deliverable(slot) || (slot.wait_deadline && now >= *slot.wait_deadline);
   }
   slot.vm->kick(raised, slot.index);
   if (wakes) return wake(slot);

@@ -54,6 +54,7 @@ class CpuLoop {
 
   void run_next(VcpuSlot& slot) noexcept;
   [[nodiscard]] bool wakes_up(VcpuSlot& slot) noexcept;
+  void preempt(VcpuSlot& slot, std::uint64_t now) noexcept;
   void wait(VcpuSlot& slot, std::uint64_t kind) noexcept;
   void turn_off(VcpuSlot& slot) noexcept;
   void look_at_sleeper(VcpuSlot& slot) noexcept;

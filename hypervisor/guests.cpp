@@ -9,6 +9,7 @@
 #include "check.hpp"
 #include "console.hpp"
 #include "cpu_loop.hpp"
+#include "firmware.hpp"
 #include "gic.hpp"
 #include "layout.hpp"
 #include "memory.hpp"
@@ -168,8 +169,16 @@ void hypervisor_main(Platform& platform) noexcept {
   const Range table_memory =
       value_or_finish(memory::allocate(kStage2Tables * stage2::kPageBytes, 16 * stage2::kPageBytes), "stage-2 tables");
   static Stage2Tables tables{table_memory.base, table_memory.bytes};
-  static VmEnvironment environment{tables, tlb, capabilities, platform.board.timer.virtual_intid,
-                                   platform.board.pmu_intid};
+  const FirmwareServices firmware = ask_firmware();
+  static VmEnvironment environment{
+      .tables = tables,
+      .tlb = tlb,
+      .capabilities = capabilities,
+      .virtual_timer_intid = platform.board.timer.virtual_intid,
+      .pmu_intid = platform.board.pmu_intid,
+      .psci = {.workarounds = workarounds_of(capabilities.id.id_aa64pfr0_el1, capabilities.id.id_aa64pfr1_el1,
+                                             firmware.workarounds)},
+      .entropy = entropy_source(firmware)};
   set_loop_interrupts({.virtual_timer = platform.board.timer.virtual_intid,
                        .pmu = platform.board.pmu_intid,
                        .hypervisor_timer = platform.board.timer.hypervisor_intid,

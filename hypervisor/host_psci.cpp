@@ -13,7 +13,7 @@ enum class Function : std::uint32_t {
   SYSTEM_RESET = 0x8400'0009,
   CPU_ON64 = 0xC400'0003,
 };
-constexpr std::int64_t kNotSupported = -1;
+constexpr std::int32_t kNotSupported = -1;
 
 // [smccc] "SMC64/HVC64": x0-x3 hold arguments and results, x4-x17 may be lost (SMCCC 1.0), the rest is kept.
 std::int64_t call(Function function, std::uint64_t a1 = 0, std::uint64_t a2 = 0, std::uint64_t a3 = 0) noexcept {
@@ -48,6 +48,11 @@ bool available() noexcept {
 
 std::int32_t cpu_on(std::uint64_t mpidr, std::uint64_t entry, std::uint64_t context) noexcept {
   return static_cast<std::int32_t>(call(Function::CPU_ON64, mpidr, entry, context));
+}
+
+std::int32_t smc(std::uint32_t function, std::uint32_t argument) noexcept {
+  if (g_conduit != PsciConduit::smc) return kNotSupported;
+  return static_cast<std::int32_t>(call(Function{function}, argument));
 }
 
 void system_off() noexcept {

@@ -54,7 +54,8 @@ bool VcpuLoop::act_on(const Exit& exit) noexcept {
     case ExitKind::ExternalInterrupt:
       return !cpu_.handle_interrupt(exit.get_if<Exit::ExternalInterrupt>()->vector) || leave(Leave::asked);
     case ExitKind::SendIPI: send_sgi(*exit.get_if<Exit::SendIPI>()); return true;
-    case ExitKind::Halt: return halt(exit.get_if<Exit::Halt>()->is_wfe);
+    case ExitKind::Halt: return halt(*exit.get_if<Exit::Halt>());
+    case ExitKind::CacheFlush: vm_.flush_caches(); return true;
     case ExitKind::Hypercall: refuse_call(*exit.get_if<Exit::Hypercall>()); return true;
     case ExitKind::NestedPageFault: handle_page_fault(*exit.get_if<Exit::NestedPageFault>()); return true;
     case ExitKind::FailEntry: return handle_failure(*exit.get_if<Exit::FailEntry>());
@@ -91,8 +92,9 @@ void record_injection(const VcpuSlot& slot, std::uint32_t intid, unsigned target
 }
 
 // WFI: the vCPU waits until something is there for the guest. WFE, where it traps: it lets others run.
-bool VcpuLoop::halt(bool is_wfe) noexcept {
-  if (is_wfe) return !cpu_.others_wait() || leave(Leave::yields);
+bool VcpuLoop::halt(const Exit::Halt& wait) noexcept {
+  if (wait.is_wfe) return !cpu_.others_wait() || leave(Leave::yields);
+  slot_.wait_deadline = wait.has_deadline ? std::optional{wait.deadline} : std::nullopt;
   if (vgic().park_empty(slot_.index, gic_)) return leave(Leave::waits);
   VgicCpuMask raised{};
   bool wakes = false;

@@ -73,7 +73,7 @@ class VcpuLoop final : public MmioResponder {
   void refuse_access(const diag::trigger::MmioFailure& failure) noexcept;
   void read_sysreg(const Exit::SysRegRead& read) noexcept;
   void write_sysreg(const Exit::SysRegWrite& write) noexcept;
-  [[nodiscard]] bool halt(bool is_wfe) noexcept;
+  [[nodiscard]] bool halt(const Exit::Halt& wait) noexcept;
   void refuse_call(const Exit::Hypercall& call) noexcept;
   void handle_page_fault(const Exit::NestedPageFault& fault) noexcept;
   [[nodiscard]] bool handle_failure(const Exit::FailEntry& failure) noexcept;

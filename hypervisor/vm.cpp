@@ -46,6 +46,7 @@ Result<> Vm::build(unsigned id, const BundleVm& config, std::span<const unsigned
     }
   }
   if (const Result<> created = create_interrupt_controller(environment.capabilities); !created) return created;
+  if (const Result<> allocated = allocate_sve(environment.capabilities); !allocated) return allocated;
   if (const Result<> added = bus_.add({.base = guest_machine::kUart.base,
                                        .size = guest_machine::kUart.bytes,
                                        .name = "pl011@9000000",
@@ -66,13 +67,20 @@ Result<> Vm::build(unsigned id, const BundleVm& config, std::span<const unsigned
         Aarch64VCpu::create({.mpidr_el1 = guest_machine::affinity_of(i), .dtb_addr = layout_.dtb.base});
     if (!vcpu) return std::unexpected(vcpu.error());
     slot.vcpu.emplace(std::move(*vcpu));
-    if (const Result<> set = slot.vcpu->setup({.pmu = config.pmu && environment.pmu_intid != 0,
-                                               .cntvoff_el2 = cntvoff_,
-                                               .ipa_bits = memory_->layout().ipa_bits,
-                                               .vm_id = id_,
-                                               .index = i,
-                                               .power = &*power_,
-                                               .interrupts = this});
+    if (const Result<> set =
+            slot.vcpu->setup({.pmu = config.pmu && environment.pmu_intid != 0,
+                              .cntvoff_el2 = cntvoff_,
+                              .ipa_bits = memory_->layout().ipa_bits,
+                              .vm_id = id_,
+                              .index = i,
+                              .power = &*power_,
+                              .interrupts = this,
+                              .sve = sve_ != nullptr ? sve_ + i : nullptr,
+                              .sve_bits = config_.sve_bits,
+                              .psci = environment.psci,
+                              .services = {.entropy = environment.entropy,
+                                           .stolen_time_ipa = stolen_time_.ipa + i * sizeof(StolenTimeRecord)},
+                              .smc_filter = SmcFilter{config_.smc_allowed()}});
         !set) {
       return set;
     }
@@ -142,9 +150,33 @@ Result<> Vm::map_memory() noexcept {
   ram_ = {guest_machine::kRamBase, ram->base, config_.memory_bytes};
   executable_[0] = {ram_.ipa, ram_.ipa + ram_.bytes};
   if (const Result<> mapped = map(ram_, stage2::kGuestRam); !mapped) return mapped;
+  if (const Result<> mapped = map_stolen_time(); !mapped) return mapped;
   if (config_.kernel) return {};
 
   return map_flash();
+}
+
+// One page for all vCPUs. [pvtime] "Stolen time": Normal memory that the guest cannot write.
+Result<> Vm::map_stolen_time() noexcept {
+  static_assert(kMaxVcpus * sizeof(StolenTimeRecord) <= guest_machine::kStolenTime.bytes);
+  if (stolen_time_.bytes != 0) return map(stolen_time_, {.write = false, .execute = false});  // a life before had it
+  const Result<Range> page = memory::allocate(guest_machine::kStolenTime.bytes, stage2::kPageBytes);
+  if (!page) return std::unexpected(page.error());
+  memory::zero(*page);
+  stolen_time_ = {guest_machine::kStolenTime.base, page->base, page->bytes};
+  el2::dc_civac_range(stolen_time_.pa, stolen_time_.bytes);  // for a guest that looks before its caches are on
+  auto* const records = reinterpret_cast<StolenTimeRecord*>(stolen_time_.pa);
+  for (unsigned i = 0; i < vcpu_count_; ++i) slots_[i].stolen_time = StolenTime{&records[i], el2::counter_hz()};
+  return map(stolen_time_, {.write = false, .execute = false});
+}
+
+Result<> Vm::allocate_sve(const Capabilities& caps) noexcept {
+  if (!caps.sve() || config_.sve_bits == 0) return {};
+  const Result<Range> memory =
+      memory::allocate(bits::align_up(vcpu_count_ * sizeof(SveState), stage2::kPageBytes), stage2::kPageBytes);
+  if (!memory) return std::unexpected(memory.error());
+  sve_ = reinterpret_cast<SveState*>(memory->base);  // setup() gives it its content
+  return {};
 }
 
 // Two banks, as `virt` has them: the firmware, and behind it and in the second bank one erased block over and over.
@@ -258,6 +290,7 @@ Result<> Vm::load() noexcept {
   for (unsigned i = 0; i < vcpu_count_; ++i) {
     slots_[i].physical_timer = {};
     slots_[i].physical_timer_line = false;
+    slots_[i].stolen_time.reset();
     slots_[i].watch.reset();
   }
   return slots_[0].vcpu->reset(layout_.entry, layout_.dtb.base);

@@ -10,6 +10,7 @@
 
 #include "arm_vcpu/arm_vcpu.hpp"
 #include "arm_vcpu/el2/stage2_hw.hpp"
+#include "arm_vcpu/stolen_time.hpp"
 #include "arm_vcpu/vm/bundle.hpp"
 #include "arm_vcpu/vm/erased_flash.hpp"
 #include "arm_vcpu/vm/guest_layout.hpp"
@@ -45,6 +46,7 @@ struct VcpuSlot {
   std::optional<Aarch64VCpu> vcpu;
   vm::EmulatedTimer physical_timer;  // the guest's CNTP
   bool physical_timer_line{};
+  StolenTime stolen_time;
   VcpuWatch watch;
   std::array<std::uint64_t, kExitKindCount> exits{};
   std::uint64_t answered{};  // of these, without the loop: Aarch64VCpu::handled_exits() has them too
@@ -59,6 +61,7 @@ struct VcpuSlot {
   std::uint64_t sample_in{};    // ticks of its own time until the next one
   std::uint64_t waits_since{};  // ticks
   std::uint64_t look_at{};      // ticks
+  std::optional<std::uint64_t> wait_deadline{};  // ticks: when its WFIT ends anyway
   std::uint64_t ran{};          // ticks that it had a CPU
 };
 
@@ -69,6 +72,8 @@ struct VmEnvironment {
   const Capabilities& capabilities;   // of every CPU that runs a vCPU
   std::uint32_t virtual_timer_intid;  // physical PPI of the virtual timer
   std::uint32_t pmu_intid;            // of the performance monitors; 0: guests have none
+  PsciConfig psci;
+  EntropySource entropy;
 };
 
 // The UART's other side: the terminal and the interrupt controller.
@@ -136,8 +141,11 @@ class Vm final : public VirtualInterrupts {
   [[nodiscard]] bool begin_next_life() noexcept;
   [[nodiscard]] Result<> map_flash() noexcept;
   [[nodiscard]] Result<> add_scratch_device() noexcept;
+  [[nodiscard]] Result<> map_stolen_time() noexcept;
+  [[nodiscard]] Result<> allocate_sve(const Capabilities& caps) noexcept;
   [[nodiscard]] Result<> create_interrupt_controller(const Capabilities& caps) noexcept;
   [[nodiscard]] Result<> load() noexcept;
+  void flush_caches() noexcept;  // the guest's RAM to the point of coherency
   void stop(Ending ending) noexcept;
   void fail(std::string_view pattern, std::uint64_t a = 0, std::uint64_t b = 0) noexcept;
   void arrive() noexcept;
@@ -152,6 +160,8 @@ class Vm final : public VirtualInterrupts {
   Backing ram_{};
   Backing flash_{};
   Backing erased_{};  // what the rest of the flash banks shows
+  Backing stolen_time_{};
+  SveState* sve_{};  // one for each vCPU; null: the VM has no SVE
   GuestLayout layout_{};
   std::optional<GuestMemory> memory_;
   std::array<EntryRange, 2> executable_{};

@@ -61,8 +61,8 @@ void test_psci() noexcept {
   check("psci.features.not_psci", call(Conduit::hvc, psci::kFeatures, kUnknown).x0, kNotSupported);
   check("psci.migrate_info_type", call(Conduit::hvc, psci::kMigrateInfoType).x0, 2);
   check("psci.unknown", call(Conduit::hvc, 0x8400'0099).x0, kNotSupported);
-  check("smccc.version", call(Conduit::hvc, psci::kSmcccVersion).x0, 0x1'0001);
-  check("smccc.version_by_smc", call(Conduit::smc, psci::kSmcccVersion).x0, 0x1'0001);
+  check("smccc.version", call(Conduit::hvc, psci::kSmcccVersion).x0, 0x1'0003);
+  check("smccc.version_by_smc", call(Conduit::smc, psci::kSmcccVersion).x0, 0x1'0003);
 
   check("psci.affinity_info.self", call(Conduit::hvc, psci::kAffinityInfo, 0).x0, psci::kOn);
   check("psci.affinity_info.unknown", call(Conduit::hvc, psci::kAffinityInfo, 0x77).x0, psci::kInvalidParameters);

@@ -9,6 +9,7 @@
 #include "arm_vcpu/per_cpu.hpp"
 #include "arm_vcpu/psci.hpp"
 #include "arm_vcpu/result.hpp"
+#include "arm_vcpu/stolen_time.hpp"
 #include "arm_vcpu/text.hpp"
 #include "arm_vcpu/trap_frame.hpp"
 #include "arm_vcpu/vcpu.hpp"

@@ -45,6 +45,8 @@ struct Capabilities {
   [[nodiscard]] bool sme() const noexcept;
   [[nodiscard]] bool pauth() const noexcept;
   [[nodiscard]] bool bti() const noexcept;
+  [[nodiscard]] bool scxtnum() const noexcept;  // SCXTNUM_EL0 and SCXTNUM_EL1
+  [[nodiscard]] bool fgt() const noexcept;      // fine-grained traps
   [[nodiscard]] bool mte() const noexcept;
   [[nodiscard]] bool pan() const noexcept;
   [[nodiscard]] bool ssbs() const noexcept;

@@ -96,9 +96,16 @@ struct AxVCpuExitReason {
     std::uint8_t vector{};           // SGI 0 to 15
   };
 
+  // The PC is past the instruction.
   struct Halt {
     bool is_wfe{};
+    bool has_deadline{};       // WFIT, WFET
+    std::uint64_t deadline{};  // CNTPCT_EL0 ticks: the wait ends then, if nothing ends it before
   };
+
+  // The guest's caches have to be cleaned and invalidated to the point of coherency, over all of its memory, by
+  // address: it maintains them by set and way, or turned them on or off while it did. The PC is past the instruction.
+  struct CacheFlush {};
 
   // Stage-2 fault without a valid instruction syndrome, on an instruction fetch, or on a stage-1 table walk.
   struct NestedPageFault {

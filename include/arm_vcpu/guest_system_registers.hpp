@@ -10,20 +10,27 @@ namespace arm_vcpu {
 
 class TextBuffer;
 
+// Which of the optional groups this CPU has.
+struct GuestRegisterGroups {
+  bool pauth{};
+  bool scxtnum{};
+  bool tpidr2{};
+};
+
 struct GuestSystemRegisters {
 #define VCPU_GUEST_SYSREG(name, access, group) std::uint64_t name{};
 #include "arm_vcpu/guest_sysregs.def"
 #undef VCPU_GUEST_SYSREG
 
   // Reads the guest's own registers (not the control registers, not the IA key) from this CPU into here. EL2 only.
-  void store(bool with_pauth) noexcept;
+  void store(const GuestRegisterGroups& has) noexcept;
 
   // Writes all but the IA key to this CPU. EL2 only. The caller's ISB, or the ERET that enters the guest, makes them
   // take effect.
-  void restore(bool with_pauth) const noexcept;
+  void restore(const GuestRegisterGroups& has) const noexcept;
 };
 
-enum class SysRegGroup : std::uint8_t { control, el1, pauth, pauth_ia };
+enum class SysRegGroup : std::uint8_t { control, el1, pauth, pauth_ia, scxtnum, tpidr2 };
 
 // One row of the table, for dumps, debuggers and tools.
 struct GuestSysRegInfo {

@@ -34,6 +34,8 @@ class Aarch64PerCpu {
   [[nodiscard]] Vectors vectors() const noexcept { return vectors_; }  // as of hardware_enable()
   [[nodiscard]] unsigned index() const noexcept { return index_; }
   [[nodiscard]] const Capabilities& capabilities() const noexcept { return capabilities_; }
+  // Bit n: SVE vectors can have 128 * (n + 1) bits. 0 without SVE, and before hardware_enable().
+  [[nodiscard]] std::uint32_t sve_lengths() const noexcept { return sve_lengths_; }
   // The recorder of exits on this CPU; null turns it off. Takes effect at the next bind().
   void set_trace(trace::Ring* ring) noexcept { trace_ = ring; }
   [[nodiscard]] trace::Ring* trace() const noexcept { return trace_; }
@@ -49,6 +51,7 @@ class Aarch64PerCpu {
   Aarch64VCpu* current_{};
   trace::Ring* trace_{};
   Aarch64VCpu* fp_owner_{};  // whose FP/SIMD registers this CPU holds
+  std::uint32_t sve_lengths_{};
   std::uint64_t host_vbar_el2_{};
   std::uint64_t host_hcr_el2_{};
   std::uint64_t host_cptr_el2_{};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// PSCI 1.1 and SMCCC 1.1 as one state machine, the same for HVC and SMC. [psci] "Arm Power State Coordination
+// PSCI 1.1 and SMCCC 1.3 as one state machine, the same for HVC and SMC. [psci] "Arm Power State Coordination
 // Interface"; [smccc] "SMC Calling Convention". It works on values and on the atomics of a PowerDomain: no registers.
 #pragma once
 
@@ -14,11 +14,12 @@
 
 namespace arm_vcpu {
 
-// What the guest is offered: PSCI 1.1, SMCCC 1.1.
+// What the guest is offered: PSCI 1.1, SMCCC 1.3.
 inline constexpr unsigned kPsciMajor = 1;
 inline constexpr unsigned kPsciMinor = 1;
 inline constexpr std::uint32_t kPsciVersion = interface_version(kPsciMajor, kPsciMinor);
-inline constexpr std::uint32_t kSmcccVersion = interface_version(1, 1);
+// 1.2: calls keep x4 to x17; 1.3: the SVE hint in bit 16 of a function ID selects nothing.
+inline constexpr std::uint32_t kSmcccVersion = interface_version(1, 3);
 
 // Aff3 in bits 39:32, Aff2 to Aff0 in bits 23:0. Bit 31 of MPIDR_EL1 is RES1 there and must be 0 in a PSCI argument.
 inline constexpr std::uint64_t kPsciAffinityMask = 0xFF'00FF'FFFF;
@@ -107,8 +108,23 @@ struct ArchWorkarounds {
   Workaround workaround_3 = Workaround::not_supported;
 };
 
+// What the firmware answers to SMCCC_ARCH_FEATURES about each: 0 or 1; negative where it does not have it, or is none.
+struct FirmwareWorkarounds {
+  std::int32_t workaround_1 = -1;
+  std::int32_t workaround_2 = -1;
+  std::int32_t workaround_3 = -1;
+};
+
+// What a guest is to be told, so that it is protected wherever the hardware or the firmware can do that.
+// WORKAROUND_2 is never passed on: it would switch the protection of the CPU, the host's too. The firmware has it on
+// from boot, so a guest is told that it need not ask; where the guest sees SSBS it uses that, and the call is not
+// offered.
+[[nodiscard]] ArchWorkarounds workarounds_of(std::uint64_t id_aa64pfr0_el1, std::uint64_t id_aa64pfr1_el1,
+                                             const FirmwareWorkarounds& firmware) noexcept;
+
 struct PsciConfig {
   ArchWorkarounds workarounds{};
+  bool stolen_time{};  // SMCCC_ARCH_FEATURES knows PV_TIME_FEATURES
 };
 
 // x0 to x3 of the caller, as they are in the registers.

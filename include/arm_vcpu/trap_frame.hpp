@@ -33,6 +33,11 @@ struct TrapFrame {
       gpr[n] = value;
     }
   }
+  // PSTATE.IT of AArch32 code; 0 outside of an IT block.
+  [[nodiscard]] constexpr std::uint64_t itstate() const noexcept {
+    return bits::extract(spsr.raw, 15, 10) << 2 | bits::extract(spsr.raw, 26, 25);
+  }
+
   constexpr void set_argument(std::uint64_t value) noexcept { gpr[0] = value; }
   [[nodiscard]] constexpr std::uint64_t exception_pc() const noexcept { return elr; }
   constexpr void set_exception_pc(std::uint64_t pc) noexcept { elr = pc; }

@@ -17,6 +17,8 @@
 #include "arm_vcpu/pmu_state.hpp"
 #include "arm_vcpu/psci.hpp"
 #include "arm_vcpu/result.hpp"
+#include "arm_vcpu/services.hpp"
+#include "arm_vcpu/smc_filter.hpp"
 #include "arm_vcpu/trace/ring.hpp"
 #include "arm_vcpu/trap_frame.hpp"
 #include "arm_vcpu/vector_answers.hpp"
@@ -53,19 +55,32 @@ struct Aarch64VCpuCreateConfig {
   std::uint64_t dtb_addr{};   // IPA of the device tree, x0 at the first entry
 };
 
+// Z0 to Z31, P0 to P15 and FFR as SVE's own instructions store them, at the vector length of the VM; room for the
+// longest. Their low 128 bits are V0 to V31. Storage of the caller, because few VMs need it.
+inline constexpr unsigned kMaxSveBits = 2048;
+struct alignas(16) SveState {
+  std::array<std::byte, 32 * kMaxSveBits / 8 + 17 * kMaxSveBits / 64> registers{};
+  std::uint64_t zcr_el1{};
+};
+
 struct Aarch64VCpuSetupConfig {
   bool passthrough_interrupt{};  // the guest owns the physical GIC: HCR_EL2.IMO and FMO stay 0
   bool passthrough_timer{};      // the guest owns the physical timer too: CNTP_* accesses are not trapped
-  // The guest has the CPU's performance monitors, where there are any; the counters that MDCR_EL2.HPMN gives EL1 are lent
-  // to it while it is bound. The caller delivers the overflow interrupt, a level. False: they are hidden.
+  // The guest has the CPU's performance monitors, where there are any; the counters that MDCR_EL2.HPMN gives EL1 are
+  // lent to it while it is bound. The caller delivers the overflow interrupt, a level. False: they are hidden.
   bool pmu{};
-  std::uint64_t cntvoff_el2{};   // ticks: CNTVCT_EL0 == CNTPCT_EL0 - cntvoff_el2; the same for all vCPUs of a VM
-  unsigned ipa_bits{};   // of the stage 2 it will run in; 0: not known yet. Caps what the guest reads as PARange
-  unsigned vm_id{};      // names the VM in trace records
-  unsigned index{};      // this vCPU's place in the VM and in `power`
-  PowerDomain* power{};  // the VM's PSCI state; null: CPU_ON and CPU_OFF are the caller's
+  std::uint64_t cntvoff_el2{};  // ticks: CNTVCT_EL0 == CNTPCT_EL0 - cntvoff_el2; the same for all vCPUs of a VM
+  unsigned ipa_bits{};          // of the stage 2 it will run in; 0: not known yet. Caps what the guest reads as PARange
+  unsigned vm_id{};             // names the VM in trace records
+  unsigned index{};             // this vCPU's place in the VM and in `power`
+  PowerDomain* power{};         // the VM's PSCI state; null: CPU_ON and CPU_OFF are the caller's
   VirtualInterrupts* interrupts{};  // null: inject_interrupt() writes a list register of the CPU that it is bound to
+  // Where this vCPU's SVE registers are kept; outlives it. Null: the guest has no SVE. Of no effect on CPUs without.
+  SveState* sve{};
+  unsigned sve_bits{kMaxSveBits};  // the longest vector it can choose; a multiple of 128, up to kMaxSveBits
   PsciConfig psci{};
+  ServiceConfig services{};
+  SmcFilter smc_filter{};  // which SMCs reach the firmware; its list outlives the vCPU
 };
 
 // The stage-2 translation that a vCPU runs in. vm::Stage2 gives both values.
@@ -117,7 +132,7 @@ class Aarch64VCpu final : VCpuContext {
   [[nodiscard]] static Result<Aarch64VCpu> create(const Aarch64VCpuCreateConfig& config) noexcept;
 
   // Resets the vCPU to the architectural warm-reset state of EL1 (AArch64, MMU and caches off, DAIF masked).
-  // Errors: already_bound; those of check_hardware_support() for this CPU.
+  // Errors: already_bound; bad_sve_length; those of check_hardware_support() for this CPU.
   [[nodiscard]] Result<> setup(const Aarch64VCpuSetupConfig& config) noexcept;
 
   // The same state again, with the configuration of the last setup(); x0 is `argument`. Errors: not_set_up,
@@ -131,7 +146,8 @@ class Aarch64VCpu final : VCpuContext {
   [[nodiscard]] Result<> set_ept_root(Stage2Root root) noexcept;
 
   // Makes the vCPU's system registers those of this CPU, which `cpu` must describe. Errors: cpu_not_enabled,
-  // not_set_up, no_entry, no_stage2_root, already_bound (also: another vCPU is bound here), fp_state_elsewhere.
+  // not_set_up, no_entry, no_stage2_root, already_bound (also: another vCPU is bound here), fp_state_elsewhere,
+  // sve_lengths_differ (from those of the CPU that it was bound to before: its vectors would change their length).
   [[nodiscard]] Result<> bind(Aarch64PerCpu& cpu) noexcept;
 
   // Saves them back and restores the host's. FP/SIMD stays live on this CPU until another vCPU needs it.
@@ -215,12 +231,13 @@ class Aarch64VCpu final : VCpuContext {
 
   // An exit that waits for its answer.
   struct PendingAccess {
-    enum class Kind : std::uint8_t { none, mmio_read, mmio_write, sysreg_read, sysreg_write } kind{};
+    enum class Kind : std::uint8_t { none, mmio_read, mmio_write, sysreg_read, sysreg_write, sysreg_read_pair } kind{};
     std::uint8_t reg{};
     AccessWidth width{};
     AccessWidth reg_width{};
     bool signed_ext{};
-    bool emulated{};  // one access of `emulation_`
+    bool emulated{};      // one access of `emulation_`
+    std::uint8_t reg2{};  // upper half of a pair
   };
 
   // An instruction that is carried out here, access by access, since the CPU does not describe it.
@@ -240,6 +257,8 @@ class Aarch64VCpu final : VCpuContext {
   Aarch64VCpu() = default;
   void reset_registers() noexcept;
   Result<> take_pending(PendingAccess::Kind wanted) noexcept;
+  void inject_syndrome(Esr syndrome) noexcept;  // a synchronous exception at the current PC; bound vCPUs only
+  void trap_memory_registers(bool trap) noexcept;
   void claim_fp() noexcept;
   bool claim_pmu() noexcept;
   void apply_debug() noexcept;
@@ -260,6 +279,10 @@ class Aarch64VCpu final : VCpuContext {
   bool refuse_instruction(std::uint64_t ipa) noexcept;
   bool prepare_pages(std::uint64_t ipa, bool& any_unmapped) noexcept;
   void report(const Emulation::Piece& piece, std::uint64_t ipa) noexcept;
+  void save_vectors() noexcept;
+  void load_vectors() noexcept;
+  [[nodiscard]] bool has_sve() const noexcept { return setup_.sve != nullptr; }
+  [[nodiscard]] std::uint64_t cptr_when(bool owns_vectors) const noexcept;
 
   AxVCpuExitReason exit_;
   PendingAccess pending_;
@@ -267,6 +290,7 @@ class Aarch64VCpu final : VCpuContext {
   Aarch64PerCpu* cpu_{};     // bound to
   Aarch64PerCpu* fp_cpu_{};  // whose FP registers are this vCPU's
   GuestSystemRegisters registers_;
+  GuestRegisterGroups groups_;
   Capabilities capabilities_;
   IdRegisterFile id_registers_{};
   Aarch64VCpuCreateConfig config_;
@@ -278,8 +302,10 @@ class Aarch64VCpu final : VCpuContext {
   bool has_pmu_{};
   bool has_plain_vectors_{};
   bool pmu_was_loaded_{};  // since the last reset: pmu_ may hold something
-  bool pmu_is_live_{};  // on the CPU that it is bound to
-  FpSimdState fp_;
+  bool pmu_is_live_{};                          // on the CPU that it is bound to
+  std::optional<std::uint64_t> set_way_sweep_;  // the first operand of a sweep over the caches
+  std::uint32_t sve_lengths_{};  // that it can choose from, once it was bound: Aarch64PerCpu::sve_lengths()
+  FpSimdState fp_;               // with SVE only FPSR and FPCR are kept here
   DebugRegisters debug_;
   PmuState pmu_;
   EmulatedAccess emulated_;

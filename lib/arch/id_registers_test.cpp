@@ -18,7 +18,7 @@ static_assert(is_id_register(SysRegId{3, 0, 0, 7, 7}), "reserved encodings are i
 static_assert(!is_id_register(sysreg::MIDR_EL1) && !is_id_register(sysreg::MPIDR_EL1));
 static_assert(!is_id_register(SysRegId{3, 0, 0, 8, 0}) && !is_id_register(SysRegId{3, 1, 0, 1, 0}));
 static_assert(!is_id_register(SysRegId{2, 0, 0, 4, 0}) && !is_id_register(SysRegId{3, 0, 1, 4, 0}));
-static_assert(sanitise(sysreg::ID_AA64PFR0_EL1, 0x1201'0011'2111'0222) == 0x1101'0000'0111'0012);
+static_assert(sanitise(sysreg::ID_AA64PFR0_EL1, 0x1201'0011'2111'0222) == 0x1201'0000'0111'0012);
 
 TEST(IdRegisters, IndexIsABijection) {
   for (unsigned i = 0; i < kIdRegisterCount; ++i) {
@@ -41,10 +41,21 @@ TEST(IdRegisters, EveryRowFollowsItsPolicy) {
         case IdPolicy::cap: out = std::min<std::uint64_t>(in, field.value); break;
         case IdPolicy::cap_pa_range: out = std::min<std::uint64_t>(in, 5); break;
         case IdPolicy::cap_pmu: break;  // a VM without performance monitors
+        case IdPolicy::keep_with_sve: break;
       }
       EXPECT_EQ(sanitise(id, in << field.lo), out << field.lo) << name_of(id) << " bit " << int{field.lo};
+      if (field.policy == IdPolicy::keep_with_sve) out = in;
+      EXPECT_EQ(sanitise(id, in << field.lo, {.sve = true}), out << field.lo)
+          << name_of(id) << " bit " << int{field.lo};
     }
   }
+}
+
+TEST(IdRegisters, SveIsShownWhereTheVmHasIt) {
+  EXPECT_EQ(sanitise(sysreg::ID_AA64PFR0_EL1, 0x1'0011'0012, {.sve = true}), 0x1'0011'0012U);
+  EXPECT_EQ(sanitise(sysreg::ID_AA64ZFR0_EL1, 0x0110'1101'0011'0021, {.sve = true}), 0x0110'1101'0011'0021U);
+  EXPECT_EQ(sanitise(sysreg::ID_AA64PFR0_EL1, 0x0'0011'0012, {.sve = true}), 0x11'0012U)
+      << "not where the CPU lacks it";
 }
 
 TEST(IdRegisters, BitsWithoutARowAreHidden) {
@@ -101,7 +112,6 @@ TEST(IdRegisters, HiddenFeatures) {
       {sysreg::ID_AA64DFR0_EL1, 52, "BRBE"},
       {sysreg::ID_AA64ISAR0_EL1, 24, "TME"},
       {sysreg::ID_AA64ISAR1_EL1, 60, "LS64"},
-      {sysreg::ID_AA64ISAR2_EL1, 0, "WFxT"},
       {sysreg::ID_AA64ISAR2_EL1, 16, "MOPS"},
       {sysreg::ID_AA64ISAR2_EL1, 32, "SYSREG_128"},
       {sysreg::ID_AA64ISAR2_EL1, 36, "SYSINSTR_128"},
@@ -109,7 +119,6 @@ TEST(IdRegisters, HiddenFeatures) {
       {sysreg::ID_AA64MMFR0_EL1, 36, "TGran64_2"},
       {sysreg::ID_AA64MMFR0_EL1, 40, "TGran4_2"},
       {sysreg::ID_AA64MMFR0_EL1, 56, "FGT"},
-      {sysreg::ID_AA64MMFR0_EL1, 60, "ECV"},
       {sysreg::ID_AA64MMFR1_EL1, 8, "VH"},
       {sysreg::ID_AA64MMFR1_EL1, 16, "LO"},
       {sysreg::ID_AA64MMFR1_EL1, 24, "SpecSEI"},
@@ -184,7 +193,7 @@ constexpr Golden kMax[] = {
     {sysreg::MVFR2_EL1, 0x0000'0043, 0x0000'0043},
     {sysreg::ID_PFR2_EL1, 0x0000'0011, 0x0000'0011},
     {sysreg::ID_MMFR5_EL1, 0x0000'0001, 0x0000'0001},
-    {sysreg::ID_AA64PFR0_EL1, 0x1201'0011'2111'0222, 0x1101'0000'0111'0012},
+    {sysreg::ID_AA64PFR0_EL1, 0x1201'0011'2111'0222, 0x1201'0000'0111'0012},
     {sysreg::ID_AA64PFR1_EL1, 0x0000'0000'0100'0021, 0x0000'0000'0000'0021},
     {sysreg::ID_AA64ZFR0_EL1, 0x0110'1101'0011'0021, 0},
     {sysreg::ID_AA64SMFR0_EL1, 0x80F1'00FD'0000'0000, 0},

@@ -36,10 +36,22 @@ std::string_view name_of_arch_call(FunctionId id) noexcept {
 }  // namespace
 
 std::string_view name_of(FunctionId id) noexcept {
+  id = id.without_sve_hint();
   if (is_arch_call(id)) return name_of_arch_call(id);
   constexpr unsigned kEveryVersion = 0xFFFF;
   if (is_psci_function(id, kEveryVersion, 0)) return name_of_psci(PsciFunction{id.get<FunctionId::Number>()});
-  return {};
+  switch (id.raw) {
+    case smccc::TRNG_VERSION.raw: return "TRNG_VERSION";
+    case smccc::TRNG_FEATURES.raw: return "TRNG_FEATURES";
+    case smccc::TRNG_GET_UUID.raw: return "TRNG_GET_UUID";
+    case smccc::TRNG_RND32.raw:
+    case smccc::TRNG_RND64.raw: return "TRNG_RND";
+    case smccc::PV_TIME_FEATURES.raw: return "PV_TIME_FEATURES";
+    case smccc::PV_TIME_ST.raw: return "PV_TIME_ST";
+    case smccc::VENDOR_HYP_UID.raw: return "VENDOR_HYP_UID";
+    case smccc::VENDOR_HYP_REVISION.raw: return "VENDOR_HYP_REVISION";
+    default: return {};
+  }
 }
 
 std::string_view name_of(PsciStatus status) noexcept {

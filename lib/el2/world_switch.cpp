@@ -11,6 +11,9 @@ extern const char arm_vcpu_vectors[];
 extern const char arm_vcpu_plain_vectors[];
 void arm_vcpu_save_fp(arm_vcpu::FpSimdState* state) noexcept;
 void arm_vcpu_load_fp(const arm_vcpu::FpSimdState* state) noexcept;
+void arm_vcpu_save_sve(std::byte* registers, std::uint64_t* fpsr_fpcr) noexcept;
+void arm_vcpu_load_sve(const std::byte* registers, const std::uint64_t* fpsr_fpcr) noexcept;
+std::uint64_t arm_vcpu_sve_lengths() noexcept;
 }
 
 namespace arm_vcpu {
@@ -133,13 +136,43 @@ void pend_serror() noexcept {
   VCPU_WRITE_SYSREG(hcr_el2, Hcr::from(VCPU_READ_SYSREG(hcr_el2)).with<Hcr::VSE>(true).raw);
 }
 
+void trap_memory_registers(bool trap) noexcept {
+  // Complete with the ERET.
+  VCPU_WRITE_SYSREG(hcr_el2, Hcr::from(VCPU_READ_SYSREG(hcr_el2)).with<Hcr::TVM>(trap).raw);
+}
+
+// Under TVM, and switched with the guest.
+#define VCPU_EACH_MEMORY_REGISTER(row)                                                                              \
+  row(SCTLR_EL1) row(TTBR0_EL1) row(TTBR1_EL1) row(TCR_EL1) row(ESR_EL1) row(FAR_EL1) row(AFSR0_EL1) row(AFSR1_EL1) \
+      row(MAIR_EL1) row(AMAIR_EL1) row(CONTEXTIDR_EL1)
+
+bool is_memory_register(SysRegId id) noexcept {
+#define VCPU_ROW(name) id == sysreg::name ||
+  return VCPU_EACH_MEMORY_REGISTER(VCPU_ROW) false;
+#undef VCPU_ROW
+}
+
+void write_memory_register(SysRegId id, std::uint64_t value) noexcept {
+#define VCPU_ROW(name)              \
+  if (id == sysreg::name) {         \
+    VCPU_WRITE_SYSREG(name, value); \
+  }
+  VCPU_EACH_MEMORY_REGISTER(VCPU_ROW)
+#undef VCPU_ROW
+}
+
 bool serror_is_pending() noexcept {
   return Hcr::from(VCPU_READ_SYSREG(hcr_el2)).get<Hcr::VSE>();
 }
 
-void trap_fp(bool trap) noexcept {
-  VCPU_WRITE_SYSREG(cptr_el2, Cptr::from(VCPU_READ_SYSREG(cptr_el2)).with<Cptr::TFP>(trap).raw);
+std::uint64_t open_vectors(bool sve) noexcept {
+  const std::uint64_t before = VCPU_READ_SYSREG(cptr_el2);
+  VCPU_WRITE_SYSREG(cptr_el2, Cptr::from(before).with<Cptr::TFP>(false).with<Cptr::TZ>(!sve).raw);
   el2::isb();
+  return before;
+}
+void close_vectors(std::uint64_t cptr_el2) noexcept {
+  VCPU_WRITE_SYSREG(cptr_el2, cptr_el2);
 }
 
 void save_fp(FpSimdState& state) noexcept {
@@ -149,26 +182,40 @@ void load_fp(const FpSimdState& state) noexcept {
   arm_vcpu_load_fp(&state);
 }
 
-void call_firmware_workaround(std::uint32_t w0, std::uint32_t w1) noexcept {
-  register std::uint64_t x0 __asm__("x0") = w0;
-  register std::uint64_t x1 __asm__("x1") = w1;
-  __asm__ volatile("smc #0"
-                   : "+r"(x0), "+r"(x1)
-                   :
-                   : "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", "x14", "x15", "x16",
-                     "x17", "memory");
+static_assert(offsetof(FpSimdState, fpcr) == offsetof(FpSimdState, fpsr) + 8);
+
+void save_sve(SveState& sve, FpSimdState& fp) noexcept {
+  sve.zcr_el1 = VCPU_READ_SYSREG(S3_0_C1_C2_0);
+  arm_vcpu_save_sve(sve.registers.data(), &fp.fpsr);
+}
+void load_sve(const SveState& sve, const FpSimdState& fp, std::uint64_t zcr_el2) noexcept {
+  VCPU_WRITE_SYSREG(S3_4_C1_C2_0, zcr_el2);
+  VCPU_WRITE_SYSREG(S3_0_C1_C2_0, sve.zcr_el1);
+  el2::isb();  // the loads have the new length
+  arm_vcpu_load_sve(sve.registers.data(), &fp.fpsr);
+}
+std::uint32_t probe_sve_lengths() noexcept {
+  return static_cast<std::uint32_t>(arm_vcpu_sve_lengths());
 }
 
 }  // namespace hw
 
-void GuestSystemRegisters::store(bool with_pauth) noexcept {
+void GuestSystemRegisters::store(const GuestRegisterGroups& has) noexcept {
   // One line a register; the group decides at compile time.
 #define VCPU_GROUP_control(...)
 #define VCPU_GROUP_pauth_ia(...)
 #define VCPU_GROUP_el1(name, access) name = VCPU_READ_SYSREG(access);
 #define VCPU_GROUP_pauth(name, access) \
-  if (with_pauth) {                    \
+  if (has.pauth) {                     \
     name = VCPU_READ_SYSREG(access);   \
+  }
+#define VCPU_GROUP_scxtnum(name, access) \
+  if (has.scxtnum) {                     \
+    name = VCPU_READ_SYSREG(access);     \
+  }
+#define VCPU_GROUP_tpidr2(name, access) \
+  if (has.tpidr2) {                     \
+    name = VCPU_READ_SYSREG(access);    \
   }
 #define VCPU_GUEST_SYSREG(name, access, group) VCPU_GROUP_##group(name, access)
 #include "arm_vcpu/guest_sysregs.def"
@@ -176,14 +223,24 @@ void GuestSystemRegisters::store(bool with_pauth) noexcept {
 #undef VCPU_GROUP_control
 #undef VCPU_GROUP_el1
 #undef VCPU_GROUP_pauth
+#undef VCPU_GROUP_scxtnum
+#undef VCPU_GROUP_tpidr2
 }
 
-void GuestSystemRegisters::restore(bool with_pauth) const noexcept {
+void GuestSystemRegisters::restore(const GuestRegisterGroups& has) const noexcept {
 #define VCPU_GROUP_control(name, access) VCPU_WRITE_SYSREG(access, name);
 #define VCPU_GROUP_el1(name, access) VCPU_WRITE_SYSREG(access, name);
 #define VCPU_GROUP_pauth(name, access) \
-  if (with_pauth) {                    \
+  if (has.pauth) {                     \
     VCPU_WRITE_SYSREG(access, name);   \
+  }
+#define VCPU_GROUP_scxtnum(name, access) \
+  if (has.scxtnum) {                     \
+    VCPU_WRITE_SYSREG(access, name);     \
+  }
+#define VCPU_GROUP_tpidr2(name, access) \
+  if (has.tpidr2) {                     \
+    VCPU_WRITE_SYSREG(access, name);    \
   }
 #define VCPU_GUEST_SYSREG(name, access, group) VCPU_GROUP_##group(name, access)
 #include "arm_vcpu/guest_sysregs.def"
@@ -192,6 +249,8 @@ void GuestSystemRegisters::restore(bool with_pauth) const noexcept {
 #undef VCPU_GROUP_pauth_ia
 #undef VCPU_GROUP_el1
 #undef VCPU_GROUP_pauth
+#undef VCPU_GROUP_scxtnum
+#undef VCPU_GROUP_tpidr2
 }
 
 }  // namespace arm_vcpu

@@ -73,6 +73,12 @@ bool Capabilities::pauth() const noexcept {
 bool Capabilities::bti() const noexcept {
   return field<IdAa64Pfr1::BT>(id.id_aa64pfr1_el1) != 0;
 }
+bool Capabilities::scxtnum() const noexcept {
+  return field<IdAa64Pfr0::CSV2>(id.id_aa64pfr0_el1) >= 2 || field<IdAa64Pfr1::CSV2_frac>(id.id_aa64pfr1_el1) >= 2;
+}
+bool Capabilities::fgt() const noexcept {
+  return field<IdAa64Mmfr0::FGT>(id.id_aa64mmfr0_el1) != 0;
+}
 bool Capabilities::mte() const noexcept {
   return field<IdAa64Pfr1::MTE>(id.id_aa64pfr1_el1) >= 2;
 }

@@ -5,6 +5,7 @@
 #include "arm_vcpu/decode.hpp"
 #include "vcpu/exit_path.hpp"
 #include "vcpu/hw.hpp"
+#include "vcpu/rare_exits.hpp"
 #include "vcpu/recorder.hpp"
 #include "vcpu/vector_hw.hpp"
 
@@ -15,8 +16,20 @@ using Pending = ExitPath::Pending;
 
 bool handle_wfx(Aarch64VCpu& vcpu) noexcept {
   const WfxIss iss = WfxIss::from(ExitPath::exit(vcpu).esr.get<Esr::ISS>());
-  ExitPath::advance(vcpu);  // a wait that ends at once is a legal wait
-  return ExitPath::leave(vcpu, AxVCpuExitReason::Halt{.is_wfe = (iss.get<WfxIss::TI>() & 1) != 0});
+  const bool holds = !aarch32_condition_fails(ExitPath::exit(vcpu));
+  ExitPath::skip_instruction(vcpu);  // a wait that ends at once is a legal wait
+  if (!holds) {
+    return true;
+  }
+  AxVCpuExitReason::Halt halt{.is_wfe = (iss.get<WfxIss::TI>() & 1) != 0};
+  if ((iss.get<WfxIss::TI>() & 2) != 0) {
+    if (!iss.get<WfxIss::RV>()) {
+      return true;  // the syndrome does not say until when
+    }
+    halt.has_deadline = true;
+    halt.deadline = ExitPath::exit(vcpu).frame.gpr(iss.get<WfxIss::RN>()) + ExitPath::config(vcpu).cntvoff_el2;
+  }
+  return ExitPath::leave(vcpu, halt);
 }
 
 // What is rare stays out of the handlers: its locals would cost the common exits a stack guard.
@@ -51,11 +64,11 @@ bool needs_instruction(const ExitFrame& exit, DataAbortIss iss) noexcept {
 bool leave_with_access(Aarch64VCpu& vcpu, const AxVCpuExitReason& reason) noexcept {
   Pending pending{};
   if (const auto* read = reason.get_if<AxVCpuExitReason::MmioRead>()) {
-    pending = {Pending::Kind::mmio_read, read->reg, read->width, read->reg_width, read->signed_ext};
+    pending = {Pending::Kind::mmio_read, read->reg, read->width, read->reg_width, read->signed_ext, 0};
   } else if (reason.is<AxVCpuExitReason::MmioWrite>()) {
     pending.kind = Pending::Kind::mmio_write;
   } else if (const auto* mrs = reason.get_if<AxVCpuExitReason::SysRegRead>()) {
-    pending = {.kind = Pending::Kind::sysreg_read, .reg = mrs->reg};
+    pending = {.kind = Pending::Kind::sysreg_read, .reg = mrs->reg, .width = AccessWidth::doubleword};
   } else if (reason.is<AxVCpuExitReason::SysRegWrite>()) {
     pending.kind = Pending::Kind::sysreg_write;
   }
@@ -73,12 +86,16 @@ bool leave_with_access(Aarch64VCpu& vcpu, const AxVCpuExitReason& reason) noexce
     case Ec::smc64: return handle_smc64_exception(vcpu);
     case Ec::instruction_abort_lower: return handle_instruction_abort(vcpu);
     case Ec::fp_access: ExitPath::claim_fp(vcpu); return true;
+    case Ec::sve:
+      if (!ExitPath::has_sve(vcpu)) break;
+      ExitPath::claim_fp(vcpu);
+      return true;
     case Ec::cp15_mcr_mrc:
     case Ec::cp15_mcrr_mrrc:
-      if (touches_pmu_from_aarch32(ExitPath::exit(vcpu).esr) && ExitPath::claim_pmu(vcpu)) return true;
+      if (!touches_pmu_from_aarch32(ExitPath::exit(vcpu).esr)) return handle_cp15(vcpu);
+      if (ExitPath::claim_pmu(vcpu)) return true;
       break;
     // Features that the ID registers hide: the instruction is UNDEFINED.
-    case Ec::sve:
     case Ec::sme:
     case Ec::ls64:
     case Ec::cp14_mcr_mrc:
@@ -133,7 +150,7 @@ bool respond(Aarch64VCpu& vcpu, MmioResponder& responder) noexcept {
     }
     ExitPath::frame(vcpu).set_gpr(rt, value);
   }
-  ExitPath::advance(vcpu);
+  ExitPath::skip_instruction(vcpu);
   return true;
 }
 
@@ -235,6 +252,11 @@ namespace {
 }
 
 [[gnu::noinline]] bool leave_with_system_register(Aarch64VCpu& vcpu) noexcept {
+  const auto iss = SysRegIss::from(ExitPath::exit(vcpu).esr.get<Esr::ISS>());
+  if (const auto handled = handle_rare_system_register(vcpu, SysRegId::from_iss(iss), iss.get<SysRegIss::Rt>(),
+                                                       iss.get<SysRegIss::Direction>())) {
+    return *handled;
+  }
   return leave_with_access(vcpu, decode_system_register(ExitPath::exit(vcpu)));
 }
 
@@ -254,8 +276,10 @@ namespace {
   } else if (is_sgi_register(id)) {
     return leave_with_sgi(vcpu, id, rt);
   }
-  if (id == sysreg::ACTLR_EL1) {
-    ExitPath::frame(vcpu).set_gpr(iss.get<SysRegIss::Direction>() ? rt : 31, 0);  // RAZ/WI
+  // RAZ/WI: nothing of the CPU's implementation shows. REVIDR_EL1 0 says that no erratum of MIDR_EL1's revision is
+  // fixed.
+  if (id == sysreg::ACTLR_EL1 || id == sysreg::REVIDR_EL1 || id == sysreg::AIDR_EL1) {
+    ExitPath::frame(vcpu).set_gpr(iss.get<SysRegIss::Direction>() ? rt : 31, 0);
     ExitPath::advance(vcpu);
     return true;
   }

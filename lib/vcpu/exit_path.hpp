@@ -6,6 +6,7 @@
 
 #include "arm_vcpu/vcpu.hpp"
 #include "vcpu/instruction_done.hpp"
+#include "vcpu/exception_entry.hpp"
 #include "vcpu/recorder.hpp"
 
 namespace arm_vcpu {
@@ -22,14 +23,23 @@ struct ExitPath {
     return vcpu.id_registers_[(id.crm() - 1) * 8 + id.op2()];
   }
   static MmioResponder* responder(const Aarch64VCpu& vcpu) noexcept { return vcpu.responder_; }
+  static bool has_sve(const Aarch64VCpu& vcpu) noexcept { return vcpu.has_sve(); }
+  // An ID register that this guest does not have. With FEAT_IDST the exception says which it was.
+  static void inject_id_undefined(Aarch64VCpu& vcpu, Esr esr) noexcept {
+    const bool idst = bits::extract(id_register(vcpu, sysreg::ID_AA64MMFR2_EL1), 39, 36) != 0;
+    vcpu.inject_syndrome(idst ? esr : undefined_syndrome());
+  }
   static void claim_fp(Aarch64VCpu& vcpu) noexcept { vcpu.claim_fp(); }
   static bool claim_pmu(Aarch64VCpu& vcpu) noexcept { return vcpu.claim_pmu(); }
   static DebugRegisters& debug(Aarch64VCpu& vcpu) noexcept { return vcpu.debug_; }
   static void apply_debug(Aarch64VCpu& vcpu) noexcept { vcpu.apply_debug(); }
   // The instruction has been executed.
   static void advance(Aarch64VCpu& vcpu) noexcept { finish_instruction(vcpu.frame, vcpu.esr.get<Esr::IL>()); }
+  static void skip_instruction(Aarch64VCpu& vcpu) noexcept { advance(vcpu); }
   // What handlers return.
   static bool emulate(Aarch64VCpu& vcpu, std::uint64_t ipa) noexcept { return !vcpu.begin_emulation(ipa); }
+  static void trap_memory_registers(Aarch64VCpu& vcpu, bool trap) noexcept { vcpu.trap_memory_registers(trap); }
+  static std::optional<std::uint64_t>& set_way_sweep(Aarch64VCpu& vcpu) noexcept { return vcpu.set_way_sweep_; }
   static void count_handled(Aarch64VCpu& vcpu) noexcept { ++vcpu.handled; }
   static void count_unexpected(Aarch64VCpu& vcpu) noexcept { ++vcpu.unexpected_exits_; }
 

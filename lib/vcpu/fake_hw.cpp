@@ -136,6 +136,19 @@ void write_el1_entry(const El1Entry& entry, Esr esr, std::optional<std::uint64_t
 void pend_serror() noexcept {
   fake::cpu().serror_pending = true;
 }
+void trap_memory_registers(bool trap) noexcept {
+  fake::cpu().log.emplace_back(trap ? "TVM 1" : "TVM 0");
+}
+bool is_memory_register(SysRegId id) noexcept {
+  return id == sysreg::SCTLR_EL1 || id == sysreg::TTBR0_EL1;
+}
+void write_memory_register(SysRegId id, std::uint64_t value) noexcept {
+  if (id == sysreg::SCTLR_EL1) {
+    fake::cpu().el1.sctlr_el1 = SctlrEl1::from(value);
+  } else {
+    fake::cpu().log.emplace_back("TTBR0 " + std::to_string(value));
+  }
+}
 bool serror_is_pending() noexcept {
   return fake::cpu().serror_pending;
 }
@@ -201,8 +214,28 @@ void write_vector(unsigned n, const std::array<std::uint64_t, 2>& value) noexcep
   fake::cpu().fp.v[2 * n + 1] = value[1];
 }
 
-void trap_fp(bool trap) noexcept {
-  fake::cpu().log.emplace_back(trap ? "trap_fp 1" : "trap_fp 0");
+std::uint64_t open_vectors(bool sve) noexcept {
+  fake::cpu().log.emplace_back(sve ? "open_vectors sve" : "open_vectors");
+  return fake::cpu().live.cptr_el2;
+}
+void close_vectors(std::uint64_t cptr_el2) noexcept {
+  fake::cpu().live.cptr_el2 = cptr_el2;
+}
+void save_sve(SveState& sve, FpSimdState& fp) noexcept {
+  fake::cpu().log.emplace_back("save_sve " + std::to_string(fake::cpu().zcr_el2));
+  sve = fake::cpu().sve;
+  fp.fpsr = fake::cpu().fp.fpsr;
+  fp.fpcr = fake::cpu().fp.fpcr;
+}
+void load_sve(const SveState& sve, const FpSimdState& fp, std::uint64_t zcr_el2) noexcept {
+  fake::cpu().log.emplace_back("load_sve " + std::to_string(zcr_el2));
+  fake::cpu().zcr_el2 = zcr_el2;
+  fake::cpu().sve = sve;
+  fake::cpu().fp.fpsr = fp.fpsr;
+  fake::cpu().fp.fpcr = fp.fpcr;
+}
+std::uint32_t probe_sve_lengths() noexcept {
+  return fake::cpu().sve_lengths;
 }
 void save_fp(FpSimdState& state) noexcept {
   fake::cpu().log.emplace_back("save_fp");
@@ -233,8 +266,14 @@ void idle_pmu(unsigned) noexcept {}
 void write_mdcr(std::uint64_t value) noexcept {
   fake::cpu().live.mdcr_el2 = value;
 }
-void call_firmware_workaround(std::uint32_t w0, std::uint32_t) noexcept {
-  fake::cpu().log.emplace_back("firmware " + std::to_string(w0));
+void call_firmware(FirmwareRegisters& x) noexcept {
+  fake::cpu().log.emplace_back("firmware " + std::to_string(x[0]));
+  fake::cpu().firmware_saw = x;
+  if (fake::cpu().firmware) fake::cpu().firmware(x);
+}
+bool read_entropy(EntropySource, unsigned, EntropyWords& words) noexcept {
+  words = {1, 2, 3};
+  return true;
 }
 #ifndef __aarch64__
 std::uint64_t counter_ticks() noexcept {
@@ -248,7 +287,7 @@ std::uint64_t read_id_register(SysRegId id) noexcept {
   if (id == sysreg::ID_AA64DFR0_EL1) {
     return fake::cpu().id_aa64dfr0_el1;
   }
-  return 0;
+  return id == sysreg::ID_AA64MMFR2_EL1 ? fake::cpu().id_aa64mmfr2 : 0;
 }
 Result<> pend_in_list_register(std::uint32_t intid) noexcept {
   fake::cpu().log.emplace_back("list register " + std::to_string(intid));
@@ -257,7 +296,7 @@ Result<> pend_in_list_register(std::uint32_t intid) noexcept {
 
 }  // namespace hw
 
-void GuestSystemRegisters::store(bool) noexcept {
+void GuestSystemRegisters::store(const GuestRegisterGroups&) noexcept {
   const GuestSystemRegisters before = *this;
   *this = fake::cpu().live;
   for (const GuestSysRegInfo& row : guest_sysreg_table()) {
@@ -266,7 +305,7 @@ void GuestSystemRegisters::store(bool) noexcept {
     }
   }
 }
-void GuestSystemRegisters::restore(bool) const noexcept {
+void GuestSystemRegisters::restore(const GuestRegisterGroups&) const noexcept {
   fake::cpu().live = *this;
 }
 

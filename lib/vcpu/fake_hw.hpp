@@ -15,6 +15,7 @@ namespace arm_vcpu::fake {
 
 struct Cpu {
   CpuIdentity id = supported_cpu();
+  std::uint64_t id_aa64mmfr2 = 0;
   bool uses_ia_key = false;
   std::uint64_t ia_key[2]{};
   std::uint32_t pending_interrupt = 1023;
@@ -32,9 +33,14 @@ struct Cpu {
   std::uint64_t mdscr = 0;                      // as last written on its own
   std::optional<PmuState> pmu;                  // on the CPU; empty: stopped
   std::uint64_t id_aa64dfr0_el1 = 0x1030'5106;  // six breakpoints, four watchpoints, two of context; PMUv3
+  SveState sve;
+  std::uint64_t zcr_el2 = 0xF;
+  std::uint32_t sve_lengths = 0xB;  // 128, 256 and 512 bits
   GuestSystemRegisters live;
   bool serror_pending = false;
   std::uint64_t ticks = 1000;
+  hw::FirmwareRegisters firmware_saw{};
+  std::function<void(hw::FirmwareRegisters&)> firmware;  // answers an SMC
 
   // What the vector sees and writes.
   std::uint64_t esr = 0, elr = 0, spsr = 0, far = 0, hpfar = 0;

@@ -54,6 +54,13 @@ void write_ia_key(const std::uint64_t (&key)[2]) noexcept;
 [[nodiscard]] El1State read_el1_state() noexcept;
 void write_el1_entry(const El1Entry& entry, Esr esr, std::optional<std::uint64_t> far) noexcept;
 void pend_serror() noexcept;  // HCR_EL2.VSE
+
+// The registers whose writes HCR_EL2.TVM traps, and which are the guest's own. write_memory_register() needs one of
+// them.
+void trap_memory_registers(bool trap) noexcept;
+[[nodiscard]] bool is_memory_register(SysRegId id) noexcept;
+void write_memory_register(SysRegId id, std::uint64_t value) noexcept;
+
 [[nodiscard]] bool serror_is_pending() noexcept;
 
 // The IPA that the guest's stage 1 gives for `va`, by AT S1E<n>{R,W}; empty when that walk itself faults. PAR_EL1 of
@@ -104,10 +111,17 @@ void write_sp_el1(std::uint64_t value) noexcept;
 [[nodiscard]] std::array<std::uint64_t, 2> read_vector(unsigned n) noexcept;
 void write_vector(unsigned n, const std::array<std::uint64_t, 2>& value) noexcept;
 
-// FP/SIMD registers. trap_fp(false) takes effect at once (ISB).
-void trap_fp(bool trap) noexcept;
+// FP/SIMD and SVE registers, which the host never uses. open_vectors() lets EL2 touch them, with SVE if asked for, at
+// once (ISB); it returns CPTR_EL2 as it was. close_vectors() writes CPTR_EL2; the ERET, or the next ISB, completes it.
+[[nodiscard]] std::uint64_t open_vectors(bool sve) noexcept;
+void close_vectors(std::uint64_t cptr_el2) noexcept;
 void save_fp(FpSimdState& state) noexcept;
 void load_fp(const FpSimdState& state) noexcept;
+// ZCR_EL2 says how long the vectors are: load_sve() sets it to `zcr_el2`, and so it stays until the next load.
+void save_sve(SveState& sve, FpSimdState& fp) noexcept;
+void load_sve(const SveState& sve, const FpSimdState& fp, std::uint64_t zcr_el2) noexcept;
+// As Aarch64PerCpu::sve_lengths(). What vectors hold is lost. Only with FEAT_SVE.
+[[nodiscard]] std::uint32_t probe_sve_lengths() noexcept;
 
 // Breakpoints and watchpoints of a bound vCPU. They take effect with MDSCR_EL1 and the next ERET.
 void load_debug(const DebugRegisters& debug) noexcept;
@@ -120,8 +134,12 @@ void load_pmu(const PmuState& state, unsigned counters) noexcept;
 void save_pmu(PmuState& state, unsigned counters) noexcept;
 void write_mdcr(std::uint64_t value) noexcept;
 
-// SMCCC_ARCH_WORKAROUND_<n>, the only calls of a guest that reach the firmware, and only where PsciConfig says so.
-void call_firmware_workaround(std::uint32_t w0, std::uint32_t w1) noexcept;
+// SMC #0 with X0 to X17, which then hold what the firmware answered.
+using FirmwareRegisters = std::array<std::uint64_t, 18>;
+void call_firmware(FirmwareRegisters& x) noexcept;
+
+// An EntropyReader.
+[[nodiscard]] bool read_entropy(EntropySource source, unsigned bits, EntropyWords& words) noexcept;
 
 // CNTPCT_EL0, without a barrier: the recorder wants it cheap, and a few instructions early does no harm.
 #ifdef __aarch64__

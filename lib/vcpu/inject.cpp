@@ -21,12 +21,16 @@ constexpr bool is_interrupt_id(std::uint32_t intid) noexcept {
 
 }  // namespace
 
+void Aarch64VCpu::inject_syndrome(Esr syndrome) noexcept {
+  drop_access();
+  take(*this, capabilities_, syndrome, {});
+}
+
 Result<> Aarch64VCpu::inject_undefined() noexcept {
   if (cpu_ == nullptr) {
     return fail(Errc::not_bound);
   }
-  drop_access();
-  take(*this, capabilities_, undefined_syndrome(), {});
+  inject_syndrome(undefined_syndrome());
   return {};
 }
 

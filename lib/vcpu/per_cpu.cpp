@@ -23,6 +23,7 @@ Result<> Aarch64PerCpu::hardware_enable(Vectors vectors) noexcept {
   host_os_lock_ = host.os_lock;
   vectors_ = vectors;
   hw::take_el2(vectors);
+  sve_lengths_ = capabilities_.sve() ? hw::probe_sve_lengths() : 0;
   enabled_ = true;
   return {};
 }

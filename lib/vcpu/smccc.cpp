@@ -5,17 +5,68 @@
 #include "vcpu/hw.hpp"
 
 namespace arm_vcpu {
+namespace {
+
+void record_forwarded(Aarch64VCpu& vcpu, std::uint64_t x0, std::uint64_t result) noexcept {
+  vcpu.record({.pc = ExitPath::frame(vcpu).elr, .far = result, .data = x0, .kind = trace::Kind::smc_forwarded});
+}
+
+[[gnu::noinline]] PsciHandling handle_service_call(Aarch64VCpu& vcpu) noexcept {
+  TrapFrame& frame = ExitPath::frame(vcpu);
+  const PsciCall call{frame.gpr[0], frame.gpr[1], frame.gpr[2], frame.gpr[3]};
+  const std::optional<ServiceAnswer> answer = handle_service(call, ExitPath::config(vcpu).services, hw::read_entropy);
+  if (!answer) {
+    return PsciHandling::not_psci;
+  }
+  vcpu.record({.pc = frame.elr,
+               .esr = ExitPath::exit(vcpu).esr.raw,
+               .far = call.x1,
+               .hpfar = call.x2,
+               .data = answer->x[0] << 32 | (call.x0 & 0xFFFF'FFFF),
+               .kind = trace::Kind::psci_call});
+  for (unsigned i = 0; i < answer->count; ++i) {
+    frame.gpr[i] = answer->x[i];
+  }
+  return PsciHandling::answered;
+}
+
+// An SMC that nobody here answers: to the firmware if the VM's filter lets it pass. Its X0 to X17 go there and come
+// back, as SMCCC 1.2 has it; the rest the firmware keeps. The hint that no SVE state is live is the guest's, and what
+// the CPU holds may be somebody else's: it is taken away. [smccc] "SVE hint bit"
+[[gnu::noinline]] void forward_or_refuse(Aarch64VCpu& vcpu, bool is_convention) noexcept {
+  TrapFrame& frame = ExitPath::frame(vcpu);
+  const std::uint64_t x0 = frame.gpr[0];
+  const FunctionId id = FunctionId::from_x0(x0).without_sve_hint();
+  if (!is_convention || !ExitPath::config(vcpu).smc_filter.allows(id)) {
+    vcpu.set_return_value(~std::uint64_t{0});
+    return;
+  }
+  hw::FirmwareRegisters x{};
+  for (unsigned i = 0; i < x.size(); ++i) {
+    x[i] = frame.gpr[i];
+  }
+  x[0] = id.raw;
+  hw::call_firmware(x);
+  for (unsigned i = 0; i < x.size(); ++i) {
+    frame.gpr[i] = x[i];
+  }
+  record_forwarded(vcpu, x0, x[0]);
+}
+
+}  // namespace
 
 [[gnu::noinline]] PsciHandling handle_psci_call(Aarch64VCpu& vcpu) noexcept {
   const Aarch64VCpuSetupConfig& config = ExitPath::config(vcpu);
   const GeneralRegisters& gpr = ExitPath::frame(vcpu).gpr;
   const PsciOutcome outcome = handle_call({gpr[0], gpr[1], gpr[2], gpr[3]}, config.power, config.psci);
   if (!outcome.mine) {
-    return PsciHandling::not_psci;
+    return handle_service_call(vcpu);
   }
   if (outcome.forward) {
-    hw::call_firmware_workaround(static_cast<std::uint32_t>(gpr[0]), static_cast<std::uint32_t>(gpr[1]));
-    vcpu.record({.pc = ExitPath::frame(vcpu).elr, .data = gpr[0], .kind = trace::Kind::smc_forwarded});
+    // A workaround has no arguments but WORKAROUND_2's, which is not forwarded, and no result.
+    hw::FirmwareRegisters x{FunctionId::from_x0(gpr[0]).without_sve_hint().raw};
+    hw::call_firmware(x);
+    record_forwarded(vcpu, gpr[0], x[0]);
   }
   vcpu.record({.pc = ExitPath::frame(vcpu).elr,
                .esr = ExitPath::exit(vcpu).esr.raw,
@@ -57,8 +108,8 @@ namespace arm_vcpu {
   const auto imm = CallIss::from(ExitPath::exit(vcpu).esr.get<Esr::ISS>()).get<CallIss::imm16>();
   const PsciHandling handling = imm == 0 ? handle_psci_call(vcpu) : PsciHandling::not_psci;
   if (handling == PsciHandling::not_psci) {
-    // No SMC of a guest reaches the firmware: NOT_SUPPORTED, as the convention answers unknown functions.
-    vcpu.set_return_value(~std::uint64_t{0});
+    // NOT_SUPPORTED, as the convention answers unknown functions, unless the filter says otherwise.
+    forward_or_refuse(vcpu, imm == 0);
   }
   return handling != PsciHandling::exits;
 }

@@ -12,9 +12,10 @@ namespace arm_vcpu {
 namespace {
 
 // Trapped, and why: the guest's SMCs must not reach the firmware (TSC); WFI gives the CPU back (TWI); ID registers are
-// sanitised (TID3); ACTLR_EL1, LORegions, IMPLEMENTATION DEFINED registers and RAS records are not virtualised (TACR,
-// TLOR, TIDCP, TERR).
-// FB and BSU widen the guest's maintenance to the Inner Shareable domain, so that a vCPU may move between CPUs.
+// sanitised (TID3, and TID1 and TID5 for those outside that group); ACTLR_EL1, LORegions, IMPLEMENTATION DEFINED
+// registers and RAS records are not virtualised (TACR, TLOR, TIDCP, TERR);
+// maintenance by set and way concerns other CPUs' caches too (TSW). FB and BSU widen the guest's maintenance to
+// the Inner Shareable domain, so that a vCPU may move between CPUs.
 Hcr guest_hcr(const Aarch64VCpuSetupConfig& config, const Capabilities& caps) noexcept {
   Hcr hcr = Hcr{}
                 .with<Hcr::VM>(true)
@@ -23,10 +24,12 @@ Hcr guest_hcr(const Aarch64VCpuSetupConfig& config, const Capabilities& caps) no
                 .with<Hcr::FB>(true)
                 .with<Hcr::BSU>(1)
                 .with<Hcr::TWI>(true)
+                .with<Hcr::TID1>(true)
                 .with<Hcr::TID3>(true)
                 .with<Hcr::TSC>(true)
                 .with<Hcr::TIDCP>(true)
                 .with<Hcr::TACR>(true)
+                .with<Hcr::TSW>(true)
                 .with<Hcr::TLOR>(true)
                 .with<Hcr::RW>(true);
   if (!config.passthrough_interrupt) {
@@ -38,16 +41,27 @@ Hcr guest_hcr(const Aarch64VCpuSetupConfig& config, const Capabilities& caps) no
   if (caps.ras()) {
     hcr = hcr.with<Hcr::TERR>(true);
   }
+  if (caps.scxtnum()) {
+    hcr = hcr.with<Hcr::EnSCXT>(true);
+  }
+  if (caps.mte()) {
+    hcr = hcr.with<Hcr::TID5>(true);
+  }
   return hcr;
 }
 
-// SVE, SME, trace and activity monitors are hidden; FP is enabled when the guest first uses it.
+// SME, trace and activity monitors are hidden; FP and SVE are enabled when the guest first uses them.
 Cptr guest_cptr(const Capabilities& caps) noexcept {
   Cptr cptr = Cptr::from(Cptr::kRes1).with<Cptr::TZ>(true).with<Cptr::TSM>(true).with<Cptr::TTA>(true);
   if (caps.fp()) {
     cptr = cptr.with<Cptr::TFP>(true);
   }
   return cptr;
+}
+
+// ZCR_EL2.LEN: vector length in units of 128 bits, minus one.
+constexpr std::uint64_t zcr_of(unsigned bits) noexcept {
+  return bits / 128 - 1;
 }
 
 // The debug registers are virtual, all of them: DebugRegisters answers. The performance monitors are hidden, or come
@@ -91,14 +105,24 @@ Result<> Aarch64VCpu::setup(const Aarch64VCpuSetupConfig& config) noexcept {
   if (const Result<> supported = check_hardware_support(caps, wanted); !supported) {
     return supported;
   }
+  if (config.sve != nullptr && (config.sve_bits == 0 || config.sve_bits % 128 != 0 || config.sve_bits > kMaxSveBits)) {
+    return fail(Errc::bad_sve_length, config.sve_bits, kMaxSveBits);
+  }
   setup_ = config;
+  if (!caps.sve()) {
+    setup_.sve = nullptr;
+  }
+  setup_.psci.stolen_time = config.services.stolen_time_ipa != 0;
   trace_tag = recorder::tag_of(config.vm_id, config.index);
   for (const TrapKind trap : {TrapKind::sync, TrapKind::irq}) {
     answer_tag[static_cast<unsigned>(trap)] = recorder::answer_tag_of(config.vm_id, config.index, trap);
   }
   capabilities_ = caps;
   has_pmu_ = config.pmu && caps.pmu();
-  const GuestIdLimits shown{.ipa_bits = config.ipa_bits != 0 ? config.ipa_bits : caps.pa_bits(), .pmu = has_pmu_};
+  // Without fine-grained traps nothing keeps the guest from TPIDR2_EL0, so it gets one of its own.
+  groups_ = {.pauth = caps.pauth(), .scxtnum = caps.scxtnum(), .tpidr2 = caps.sme() && !caps.fgt()};
+  const GuestIdLimits shown{
+      .ipa_bits = config.ipa_bits != 0 ? config.ipa_bits : caps.pa_bits(), .pmu = has_pmu_, .sve = has_sve()};
   for (unsigned i = 0; i < id_registers_.size(); ++i) {
     const SysRegId id{3, 0, 0, 1 + i / 8, i % 8};
     id_registers_[i] = sanitise(id, hw::read_id_register(id), shown);
@@ -135,6 +159,11 @@ void Aarch64VCpu::reset_registers() noexcept {
     pmu_was_loaded_ = false;
   }
   fp_ = FpSimdState{};
+  if (has_sve()) {
+    *setup_.sve = SveState{};
+  }
+  sve_lengths_ = 0;
+  set_way_sweep_.reset();
   if (fp_cpu_ != nullptr) {
     // What is live belongs to the life before the reset.
     fp_cpu_->fp_owner_ = nullptr;
@@ -202,8 +231,16 @@ Result<> Aarch64VCpu::bind(Aarch64PerCpu& cpu) noexcept {
   if (fp_cpu_ != nullptr && fp_cpu_ != &cpu) {
     return fail(Errc::fp_state_elsewhere, cpu.index(), fp_cpu_->index());
   }
-  registers_.cptr_el2 =
-      Cptr::from(registers_.cptr_el2).with<Cptr::TFP>(capabilities_.fp() && cpu.fp_owner_ != this).raw;
+  if (has_sve()) {
+    // The same limit must mean the same lengths, or what was saved with one would be loaded with another.
+    const std::uint32_t lengths =
+        cpu.sve_lengths() & static_cast<std::uint32_t>(bits::mask(setup_.sve_bits / 128 - 1, 0));
+    if (sve_lengths_ != 0 && lengths != sve_lengths_) {
+      return fail(Errc::sve_lengths_differ, lengths, sve_lengths_);
+    }
+    sve_lengths_ = lengths;
+  }
+  registers_.cptr_el2 = cptr_when(cpu.fp_owner_ == this);
   pmu_is_live_ = has_pmu_ && pmu_.in_use();
   // HPMN stays the host's, which so decides how many counters guests get: 0 is CONSTRAINED UNPREDICTABLE without
   // FEAT_HPMN0.
@@ -214,7 +251,7 @@ Result<> Aarch64VCpu::bind(Aarch64PerCpu& cpu) noexcept {
                             .raw;
   registers_.mdscr_el1 = debug_.hardware_mdscr();
   const bool pauth = capabilities_.pauth();
-  registers_.restore(pauth);
+  registers_.restore(groups_);
   if (debug_.in_use()) {
     hw::load_debug(debug_);
     choose_vectors();
@@ -269,7 +306,7 @@ void Aarch64VCpu::refresh_system_registers() noexcept {
     return;
   }
   const bool pauth = capabilities_.pauth();
-  registers_.store(pauth);
+  registers_.store(groups_);
   registers_.hcr_el2 = Hcr::from(registers_.hcr_el2).with<Hcr::VSE>(hw::serror_is_pending()).raw;
   if (swap_ia_key != 0) {
     registers_.apiakeylo_el1 = guest_ia_key[0];
@@ -282,31 +319,60 @@ void Aarch64VCpu::refresh_system_registers() noexcept {
   }
 }
 
+std::uint64_t Aarch64VCpu::cptr_when(bool owns_vectors) const noexcept {
+  return Cptr::from(registers_.cptr_el2)
+      .with<Cptr::TFP>(capabilities_.fp() && !owns_vectors)
+      .with<Cptr::TZ>(!(has_sve() && owns_vectors))
+      .raw;
+}
+
+void Aarch64VCpu::trap_memory_registers(bool trap) noexcept {
+  registers_.hcr_el2 = Hcr::from(registers_.hcr_el2).with<Hcr::TVM>(trap).raw;
+  hw::trap_memory_registers(trap);
+}
+
+void Aarch64VCpu::save_vectors() noexcept {
+  if (has_sve()) {
+    hw::save_sve(*setup_.sve, fp_);
+  } else {
+    hw::save_fp(fp_);
+  }
+}
+
+void Aarch64VCpu::load_vectors() noexcept {
+  if (has_sve()) {
+    hw::load_sve(*setup_.sve, fp_, zcr_of(setup_.sve_bits));
+  } else {
+    hw::load_fp(fp_);
+  }
+}
+
 void Aarch64VCpu::claim_fp() noexcept {
-  hw::trap_fp(false);
-  registers_.cptr_el2 = Cptr::from(registers_.cptr_el2).with<Cptr::TFP>(false).raw;
-  if (cpu_->fp_owner_ == this) {
-    return;
+  Aarch64VCpu* const owner = cpu_->fp_owner_;
+  if (owner != this) {
+    (void)hw::open_vectors(has_sve() || (owner != nullptr && owner->has_sve()));
+    if (owner != nullptr) {
+      owner->save_vectors();
+      owner->fp_cpu_ = nullptr;
+    }
+    load_vectors();
+    cpu_->fp_owner_ = this;
+    fp_cpu_ = cpu_;
   }
-  if (Aarch64VCpu* const owner = cpu_->fp_owner_; owner != nullptr) {
-    hw::save_fp(owner->fp_);
-    owner->fp_cpu_ = nullptr;
-  }
-  hw::load_fp(fp_);
-  cpu_->fp_owner_ = this;
-  fp_cpu_ = cpu_;
+  registers_.cptr_el2 = cptr_when(true);
+  hw::close_vectors(registers_.cptr_el2);
 }
 
 void Aarch64VCpu::release_fp(Aarch64PerCpu& cpu) noexcept {
   if (cpu.fp_owner_ != this) {
     return;
   }
-  hw::trap_fp(false);
-  hw::save_fp(fp_);
-  hw::trap_fp(true);
-  registers_.cptr_el2 = Cptr::from(registers_.cptr_el2).with<Cptr::TFP>(true).raw;
+  const std::uint64_t before = hw::open_vectors(has_sve());
+  save_vectors();
   cpu.fp_owner_ = nullptr;
   fp_cpu_ = nullptr;
+  registers_.cptr_el2 = cptr_when(false);
+  hw::close_vectors(cpu_ == &cpu ? registers_.cptr_el2 : before);
 }
 
 unsigned Aarch64VCpu::pmu_counters() const noexcept {
@@ -414,10 +480,18 @@ Result<> Aarch64VCpu::complete_mmio_write() noexcept {
 }
 
 Result<> Aarch64VCpu::complete_sysreg_read(std::uint64_t value) noexcept {
-  if (const Result<> taken = take_pending(PendingAccess::Kind::sysreg_read); !taken) {
+  const bool is_pair = pending_.kind == PendingAccess::Kind::sysreg_read_pair;
+  if (const Result<> taken =
+          take_pending(is_pair ? PendingAccess::Kind::sysreg_read_pair : PendingAccess::Kind::sysreg_read);
+      !taken) {
     return taken;
   }
-  frame.set_gpr(pending_.reg, value);
+  if (is_pair) {
+    frame.set_gpr(pending_.reg, truncate(value, AccessWidth::word));
+    frame.set_gpr(pending_.reg2, value >> 32);
+  } else {
+    frame.set_gpr(pending_.reg, truncate(value, pending_.width));
+  }
   return {};
 }
 

@@ -405,6 +405,78 @@ TEST_F(VCpuTest, UnknownSmcIsAnsweredAndNotForwarded) {
   }
 }
 
+TEST_F(VCpuTest, AnAllowedSmcIsForwardedWithX0ToX17) {
+  constexpr FunctionRange kAllowed[] = {{0xC200'0000, 0xC200'00FF}};
+  prepare({.smc_filter = SmcFilter{kAllowed}});
+  for (unsigned i = 0; i < 31; ++i) {
+    ASSERT_TRUE(vcpu.set_gpr(i, 0x1000 + i));
+  }
+  ASSERT_TRUE(vcpu.set_gpr(0, 0xFFFF'FFFF'C201'0042));  // with the SVE hint
+  fake::cpu().firmware = [](hw::FirmwareRegisters& x) {
+    for (std::uint64_t& value : x) value += 0x10'0000;
+  };
+  run(sync_exit(Ec::smc64, 0), interrupt());
+  EXPECT_EQ(fake::cpu().firmware_saw[0], 0xC200'0042U) << "the firmware has to keep SVE state";
+  EXPECT_EQ(fake::cpu().firmware_saw[17], 0x1011U);
+  EXPECT_EQ(vcpu.trap_frame().gpr[0], 0xC210'0042U);
+  for (unsigned i = 1; i < 18; ++i) {
+    EXPECT_EQ(vcpu.trap_frame().gpr[i], 0x10'1000U + i);
+  }
+  for (unsigned i = 18; i < 31; ++i) {
+    EXPECT_EQ(vcpu.trap_frame().gpr[i], 0x1000U + i);
+  }
+  EXPECT_EQ(pc(), kEntry + 4);
+}
+
+TEST_F(VCpuTest, WhatTheFilterDoesNotNameStaysHere) {
+  constexpr FunctionRange kAllowed[] = {{0xC200'0000, 0xC200'00FF}, {0x8400'0000, 0x8400'FFFF}};
+  prepare({.smc_filter = SmcFilter{kAllowed}});
+  for (const std::uint64_t id : {0xC200'0100ULL, 0xC1FF'FFFFULL, 0x8200'0000ULL, 0x8400'001FULL, 0x8000'8000ULL}) {
+    ASSERT_TRUE(vcpu.set_gpr(0, id));
+    ASSERT_TRUE(vcpu.set_gpr(1, 5));
+    run(sync_exit(Ec::smc64, 0), interrupt());
+    EXPECT_EQ(vcpu.trap_frame().gpr[0], ~0ULL) << std::hex << id;
+    EXPECT_EQ(vcpu.trap_frame().gpr[1], 5U) << std::hex << id;
+  }
+  ASSERT_TRUE(vcpu.set_gpr(0, 0xC200'0000));
+  run(sync_exit(Ec::smc64, 1), interrupt());  // SMC #1 is outside the convention
+  EXPECT_EQ(vcpu.trap_frame().gpr[0], ~0ULL);
+  ASSERT_TRUE(vcpu.set_gpr(0, 0xC200'0000));
+  EXPECT_TRUE(run(sync_exit(Ec::hvc64, 0)).is<Exit::Hypercall>()) << "an HVC is for the hypervisor";
+  for (const std::string& line : fake::cpu().log) {
+    EXPECT_FALSE(line.starts_with("firmware")) << line;
+  }
+}
+
+TEST_F(VCpuTest, AWorkaroundIsForwardedWithoutArguments) {
+  prepare({.psci = {.workarounds = {.workaround_1 = Workaround::required}}});
+  for (unsigned i = 1; i < 18; ++i) {
+    ASSERT_TRUE(vcpu.set_gpr(i, 0x1000 + i));
+  }
+  ASSERT_TRUE(vcpu.set_gpr(0, 0x8000'8000));
+  run(sync_exit(Ec::hvc64, 0), interrupt());
+  EXPECT_EQ(fake::cpu().firmware_saw, (hw::FirmwareRegisters{0x8000'8000}));
+  EXPECT_EQ(vcpu.trap_frame().gpr[0], 0U);
+  EXPECT_EQ(vcpu.trap_frame().gpr[17], 0x1011U);
+}
+
+TEST_F(VCpuTest, ServicesByHvcAndSmc) {
+  prepare({.services = {.entropy = EntropySource::rndrrs, .stolen_time_ipa = 0x90A'0000}});
+  for (const Ec ec : {Ec::hvc64, Ec::smc64}) {
+    ASSERT_TRUE(vcpu.set_gpr(0, 0xC400'0053));
+    ASSERT_TRUE(vcpu.set_gpr(1, 192));
+    run(sync_exit(ec, 0), interrupt());
+    EXPECT_EQ(vcpu.trap_frame().gpr[0], 0U);
+    EXPECT_EQ(vcpu.trap_frame().gpr[1], 3U);
+    EXPECT_EQ(vcpu.trap_frame().gpr[3], 1U);
+    ASSERT_TRUE(vcpu.set_gpr(0, 0xC500'0021));
+    ASSERT_TRUE(vcpu.set_gpr(1, 77));
+    run(sync_exit(ec, 0), interrupt());
+    EXPECT_EQ(vcpu.trap_frame().gpr[0], 0x90A'0000U);
+    EXPECT_EQ(vcpu.trap_frame().gpr[1], 77U) << "one result, one register";
+  }
+}
+
 TEST_F(VCpuTest, SystemOffAndReset) {
   prepare();
   ASSERT_TRUE(vcpu.set_gpr(0, 0x8400'0008));
@@ -524,7 +596,9 @@ TEST_F(VCpuTest, EveryUnhandledClassInjectsUndefined) {
       case Ec::wfx:
       case Ec::data_abort_lower:
       case Ec::instruction_abort_lower:
-      case Ec::fp_access: continue;
+      case Ec::fp_access:
+      case Ec::cp15_mcr_mrc:
+      case Ec::cp15_mcrr_mrrc: continue;
       default: break;
     }
     fake::cpu().entry.reset();
@@ -555,7 +629,7 @@ TEST_F(VCpuTest, FpIsSwitchedWhenAnotherVCpuNeedsIt) {
   EXPECT_TRUE(fake::cpu().log.empty()) << "nothing is saved as long as nobody needs it";
   fake::cpu().guest = {sync_exit(Ec::fp_access, 0), interrupt()};
   ASSERT_TRUE(second.run());
-  EXPECT_THAT(fake::cpu().log, ElementsAre("trap_fp 0", "save_fp", "load_fp"));
+  EXPECT_THAT(fake::cpu().log, ElementsAre("open_vectors", "save_fp", "load_fp"));
   EXPECT_EQ(fake::cpu().fp.v[0], 0U) << "no leak between vCPUs";
   ASSERT_TRUE(second.unbind());
 
@@ -563,6 +637,295 @@ TEST_F(VCpuTest, FpIsSwitchedWhenAnotherVCpuNeedsIt) {
   EXPECT_TRUE(Cptr::from(fake::cpu().live.cptr_el2).get<Cptr::TFP>());
   run(sync_exit(Ec::fp_access, 0), interrupt());
   EXPECT_EQ(fake::cpu().fp.v[0], 0xAAU);
+}
+
+TEST_F(VCpuTest, ImplementationRegistersReadAsZero) {
+  prepare();
+  EXPECT_TRUE(Hcr::from(fake::cpu().live.hcr_el2).get<Hcr::TID1>());
+  for (const SysRegId id : {sysreg::REVIDR_EL1, sysreg::AIDR_EL1, sysreg::ACTLR_EL1}) {
+    ASSERT_TRUE(vcpu.set_gpr(7, 99));
+    const std::uint64_t from = pc();
+    run(sync_exit(Ec::sysreg, static_cast<std::uint32_t>(id.iss() | 7U << 5 | 1)), interrupt());
+    EXPECT_EQ(vcpu.trap_frame().gpr[7], 0U);
+    EXPECT_EQ(pc(), from + 4);
+  }
+}
+
+TEST_F(VCpuTest, AnAbsentIdRegisterNamesItselfWithIdst) {
+  prepare();
+  const auto iss = static_cast<std::uint32_t>(sysreg::SMIDR_EL1.iss() | 7U << 5 | 1);
+  run(sync_exit(Ec::sysreg, iss), interrupt());
+  EXPECT_EQ(fake::cpu().entry_esr.get<Esr::EC>(), Ec::unknown);
+  ASSERT_TRUE(vcpu.unbind());
+  fake::cpu().id_aa64mmfr2 = std::uint64_t{1} << 36;
+  ASSERT_TRUE(vcpu.setup({}));
+  ASSERT_TRUE(vcpu.bind(per_cpu));
+  run(sync_exit(Ec::sysreg, iss), interrupt());
+  EXPECT_EQ(fake::cpu().entry_esr.get<Esr::EC>(), Ec::sysreg);
+  EXPECT_EQ(fake::cpu().entry_esr.get<Esr::ISS>(), iss);
+}
+
+// --- set and way, waits with an end, AArch32
+// ------------------------------------------------------------------------------
+
+std::uint32_t write_of(SysRegId id, unsigned rt) {
+  return static_cast<std::uint32_t>(id.iss() | rt << 5);
+}
+
+TEST_F(VCpuTest, OneFlushForASweepBySetAndWay) {
+  prepare();
+  EXPECT_TRUE(Hcr::from(fake::cpu().live.hcr_el2).get<Hcr::TSW>());
+  EXPECT_FALSE(Hcr::from(fake::cpu().live.hcr_el2).get<Hcr::TVM>());
+  const auto cisw = [this](std::uint64_t operand) {
+    EXPECT_TRUE(vcpu.set_gpr(3, operand));
+    const std::uint64_t from = pc();
+    const Exit exit = run(sync_exit(Ec::sysreg, write_of(sysreg::DC_CISW, 3)), interrupt());
+    EXPECT_EQ(pc(), from + 4);
+    return exit;
+  };
+  ASSERT_TRUE(vcpu.set_gpr(3, 0x40));
+  EXPECT_TRUE(run(sync_exit(Ec::sysreg, write_of(sysreg::DC_CISW, 3))).is<Exit::CacheFlush>());
+  EXPECT_THAT(fake::cpu().log, Contains("TVM 1"));
+  for (unsigned i = 0; i < 100; ++i) {
+    EXPECT_FALSE(cisw(0x1000 + i * 0x40).is<Exit::CacheFlush>());
+  }
+  ASSERT_TRUE(vcpu.set_gpr(3, 0x40));
+  EXPECT_TRUE(run(sync_exit(Ec::sysreg, write_of(sysreg::DC_CSW, 3))).is<Exit::CacheFlush>()) << "a second sweep";
+}
+
+TEST_F(VCpuTest, TurningCachesOnOrOffFlushesWhileTheyAreMaintained) {
+  prepare();
+  constexpr std::uint64_t kOn = SctlrEl1::kReset | 1 | 4;
+  fake::cpu().el1.sctlr_el1 = SctlrEl1::from(kOn);
+  ASSERT_TRUE(vcpu.set_gpr(3, 0x40));
+  EXPECT_TRUE(run(sync_exit(Ec::sysreg, write_of(sysreg::DC_ISW, 3))).is<Exit::CacheFlush>());
+  ASSERT_TRUE(vcpu.set_gpr(3, 0x1234));
+  run(sync_exit(Ec::sysreg, write_of(sysreg::TTBR0_EL1, 3)), interrupt());
+  EXPECT_THAT(fake::cpu().log, Contains("TTBR0 4660"));
+  ASSERT_TRUE(vcpu.set_gpr(3, SctlrEl1::kReset));
+  EXPECT_TRUE(run(sync_exit(Ec::sysreg, write_of(sysreg::SCTLR_EL1, 3))).is<Exit::CacheFlush>());
+  EXPECT_EQ(fake::cpu().el1.sctlr_el1.raw, SctlrEl1::kReset);
+  EXPECT_THAT(fake::cpu().log, ::testing::Not(Contains("TVM 0"))) << "until they are on again";
+  run(sync_exit(Ec::sysreg, write_of(sysreg::SCTLR_EL1, 3)), interrupt());  // off, and stays off
+  ASSERT_TRUE(vcpu.set_gpr(3, kOn));
+  EXPECT_TRUE(run(sync_exit(Ec::sysreg, write_of(sysreg::SCTLR_EL1, 3))).is<Exit::CacheFlush>());
+  EXPECT_THAT(fake::cpu().log, Contains("TVM 0"));
+}
+
+TEST_F(VCpuTest, WfitHasItsDeadlineInPhysicalTime) {
+  prepare({.cntvoff_el2 = 1000});
+  ASSERT_TRUE(vcpu.set_gpr(9, 77));
+  const Exit exit = run(sync_exit(Ec::wfx, 9U << 5 | 1U << 2 | 2));
+  ASSERT_TRUE(exit.is<Exit::Halt>());
+  EXPECT_TRUE(exit.get_if<Exit::Halt>()->has_deadline);
+  EXPECT_FALSE(exit.get_if<Exit::Halt>()->is_wfe);
+  EXPECT_EQ(exit.get_if<Exit::Halt>()->deadline, 1077U);
+  EXPECT_EQ(pc(), kEntry + 4);
+  run(sync_exit(Ec::wfx, 9U << 5 | 2), interrupt());  // without RV: a wait that ends at once
+  EXPECT_FALSE(run(sync_exit(Ec::wfx, 0)).get_if<Exit::Halt>()->has_deadline);
+}
+
+class AArch32Test : public VCpuTest {
+ protected:
+  // EL0, T32.
+  void enter(std::uint64_t itstate = 0, std::uint64_t nzcv = 0) {
+    prepare();
+    vcpu.trap_frame().spsr = Spsr::from(0x30 | itstate >> 2 << 10 | (itstate & 3) << 25 | nzcv << 28);
+  }
+  static std::function<void(VCpuContext&)> exit_of(Ec ec, std::uint64_t iss, bool is_32_bit = true) {
+    return [=](VCpuContext& context) {
+      context.kind = TrapKind::sync;
+      context.esr = Esr{}.with<Esr::EC>(ec).with<Esr::IL>(is_32_bit).with<Esr::ISS>(static_cast<std::uint32_t>(iss));
+    };
+  }
+};
+
+constexpr std::uint64_t kAlways = 1U << 24 | 0xEU << 20;
+constexpr std::uint64_t kCntpCtl = 1U << 17 | 14U << 10 | 2U << 1;
+
+TEST_F(AArch32Test, PhysicalTimerByMrcAndMcr) {
+  enter();
+  const Exit read = run(exit_of(Ec::cp15_mcr_mrc, kAlways | kCntpCtl | 4U << 5 | 1));
+  ASSERT_TRUE(read.is<Exit::SysRegRead>());
+  EXPECT_EQ(read.get_if<Exit::SysRegRead>()->addr, sysreg::CNTP_CTL_EL0.iss());
+  ASSERT_TRUE(vcpu.complete_sysreg_read(0xFFFF'FFFF'0000'0005));
+  EXPECT_EQ(vcpu.trap_frame().gpr[4], 5U);
+  EXPECT_EQ(pc(), kEntry + 4);
+  ASSERT_TRUE(vcpu.set_gpr(4, 0xFFFF'FFFF'0000'0001));
+  const Exit write = run(exit_of(Ec::cp15_mcr_mrc, kAlways | kCntpCtl | 4U << 5));
+  ASSERT_TRUE(write.is<Exit::SysRegWrite>());
+  EXPECT_EQ(write.get_if<Exit::SysRegWrite>()->value, 1U);
+}
+
+TEST_F(AArch32Test, CompareValueByPairs) {
+  enter();
+  constexpr std::uint64_t kCval = kAlways | 2U << 16 | 6U << 10 | 5U << 5 | 14U << 1;
+  const Exit read = run(exit_of(Ec::cp15_mcrr_mrrc, kCval | 1));
+  ASSERT_TRUE(read.is<Exit::SysRegRead>());
+  EXPECT_EQ(read.get_if<Exit::SysRegRead>()->addr, sysreg::CNTP_CVAL_EL0.iss());
+  ASSERT_TRUE(vcpu.complete_sysreg_read(0x1122'3344'5566'7788));
+  EXPECT_EQ(vcpu.trap_frame().gpr[5], 0x5566'7788U);
+  EXPECT_EQ(vcpu.trap_frame().gpr[6], 0x1122'3344U);
+  const Exit write = run(exit_of(Ec::cp15_mcrr_mrrc, kCval));
+  EXPECT_EQ(write.get_if<Exit::SysRegWrite>()->value, 0x1122'3344'5566'7788U);
+}
+
+TEST_F(AArch32Test, OthersAreUndefined) {
+  for (const std::uint64_t iss : {kAlways | 15U << 10, kAlways | 1U << 14 | kCntpCtl, kAlways | 7U << 10}) {
+    enter();
+    fake::cpu().entry.reset();
+    run(exit_of(Ec::cp15_mcr_mrc, iss), interrupt());
+    ASSERT_TRUE(fake::cpu().entry);
+    EXPECT_EQ(pc(), 0x8'0600U) << "lower EL, AArch32";
+    ASSERT_TRUE(vcpu.unbind());
+  }
+}
+
+TEST_F(AArch32Test, AConditionThatFailsSkipsTheInstruction) {
+  enter(0, 0b0100);                                                                             // Z
+  run(exit_of(Ec::cp15_mcr_mrc, 1U << 24 | 0x1U << 20 | kCntpCtl | 4U << 5 | 1), interrupt());  // NE
+  EXPECT_EQ(pc(), kEntry + 4);
+  const Exit taken = run(exit_of(Ec::cp15_mcr_mrc, 1U << 24 | kCntpCtl | 4U << 5 | 1));  // EQ
+  EXPECT_TRUE(taken.is<Exit::SysRegRead>());
+}
+
+TEST_F(AArch32Test, WfiInAnItBlock) {
+  enter(0x04, 0b0100);  // ITT EQ, at its first instruction: two to come
+  EXPECT_TRUE(run(exit_of(Ec::wfx, 0, false)).is<Exit::Halt>());
+  EXPECT_EQ(pc(), kEntry + 2) << "16 bits";
+  EXPECT_EQ(vcpu.trap_frame().itstate(), 0x08U);
+  run(exit_of(Ec::wfx, 0, false));
+  EXPECT_EQ(vcpu.trap_frame().itstate(), 0U) << "the block is over";
+  EXPECT_EQ(pc(), kEntry + 4);
+}
+
+TEST_F(AArch32Test, AnItBlockWhoseConditionFails) {
+  enter(0x04, 0);  // EQ, and Z is 0
+  run(exit_of(Ec::wfx, 0, false), interrupt());
+  EXPECT_EQ(pc(), kEntry + 2);
+  EXPECT_EQ(vcpu.trap_frame().itstate(), 0x08U);
+}
+
+class SveTest : public VCpuTest {
+ protected:
+  void SetUp() override {
+    fake::reset();
+    fake::cpu().id.id_aa64pfr0_el1 |= std::uint64_t{1} << 32;
+    ASSERT_TRUE(per_cpu.hardware_enable());
+  }
+  Cptr cptr() const { return Cptr::from(fake::cpu().live.cptr_el2); }
+
+  SveState state;
+  SveState second_state;
+};
+
+TEST_F(SveTest, IsHiddenWithoutStorageOrCpu) {
+  prepare();
+  fake::cpu().entry.reset();
+  run(sync_exit(Ec::sve, 0), interrupt());
+  EXPECT_TRUE(fake::cpu().entry) << "UNDEFINED";
+  run(sync_exit(Ec::fp_access, 0), interrupt());
+  EXPECT_TRUE(cptr().get<Cptr::TZ>()) << "FP does not open SVE";
+  ASSERT_TRUE(vcpu.unbind());
+  fake::cpu().id.id_aa64pfr0_el1 &= ~(std::uint64_t{0xF} << 32);
+  ASSERT_TRUE(vcpu.setup({.sve = &state}));
+  ASSERT_TRUE(vcpu.bind(per_cpu));
+  fake::cpu().entry.reset();
+  run(sync_exit(Ec::sve, 0), interrupt());
+  EXPECT_TRUE(fake::cpu().entry) << "the CPU has none";
+}
+
+TEST_F(SveTest, FirstUseLoadsFpAndSveTogether) {
+  for (const Ec ec : {Ec::sve, Ec::fp_access}) {
+    prepare({.sve = &state, .sve_bits = 256});
+    EXPECT_TRUE(cptr().get<Cptr::TZ>() && cptr().get<Cptr::TFP>());
+    fake::cpu().log.clear();
+    fake::cpu().entry.reset();
+    run(sync_exit(ec, 0), interrupt());
+    EXPECT_FALSE(fake::cpu().entry);
+    EXPECT_EQ(pc(), kEntry) << "the instruction is executed again";
+    EXPECT_THAT(fake::cpu().log, ElementsAre("open_vectors sve", "load_sve 1"));
+    EXPECT_FALSE(cptr().get<Cptr::TZ>() || cptr().get<Cptr::TFP>());
+    ASSERT_TRUE(vcpu.unbind());
+  }
+}
+
+TEST_F(SveTest, EachHasItsLengthAndItsRegisters) {
+  prepare({.sve = &state, .sve_bits = 512});
+  run(sync_exit(Ec::sve, 0), interrupt());
+  fake::cpu().sve.registers[5] = std::byte{0xAA};
+  fake::cpu().sve.zcr_el1 = 3;
+  fake::cpu().fp.fpsr = 9;
+  ASSERT_TRUE(vcpu.unbind());
+
+  Aarch64VCpu second = *Aarch64VCpu::create({.mpidr_el1 = 1, .dtb_addr = 0});
+  ASSERT_TRUE(second.setup({.sve = &second_state, .sve_bits = 128}));
+  ASSERT_TRUE(second.set_ept_root(kRoot));
+  ASSERT_TRUE(second.set_entry(kEntry));
+  ASSERT_TRUE(second.bind(per_cpu));
+  fake::cpu().log.clear();
+  fake::cpu().guest = {sync_exit(Ec::sve, 0), interrupt()};
+  ASSERT_TRUE(second.run());
+  EXPECT_THAT(fake::cpu().log, ElementsAre("open_vectors sve", "save_sve 3", "load_sve 0"))
+      << "what is saved has the length that its owner had";
+  EXPECT_EQ(fake::cpu().sve.registers[5], std::byte{0}) << "no leak between vCPUs";
+  EXPECT_EQ(fake::cpu().sve.zcr_el1, 0U);
+  EXPECT_EQ(fake::cpu().fp.fpsr, 0U);
+  ASSERT_TRUE(second.unbind());
+
+  ASSERT_TRUE(vcpu.bind(per_cpu));
+  EXPECT_TRUE(cptr().get<Cptr::TZ>() && cptr().get<Cptr::TFP>());
+  run(sync_exit(Ec::fp_access, 0), interrupt());
+  EXPECT_EQ(fake::cpu().sve.registers[5], std::byte{0xAA});
+  EXPECT_EQ(fake::cpu().sve.zcr_el1, 3U);
+  EXPECT_EQ(fake::cpu().fp.fpsr, 9U);
+  EXPECT_EQ(fake::cpu().zcr_el2, 3U);
+}
+
+TEST_F(SveTest, ANeighbourWithoutSveMakesItSaveAll) {
+  prepare({.sve = &state});
+  run(sync_exit(Ec::sve, 0), interrupt());
+  ASSERT_TRUE(vcpu.unbind());
+  Aarch64VCpu second = *Aarch64VCpu::create({.mpidr_el1 = 1, .dtb_addr = 0});
+  ASSERT_TRUE(second.setup({}));
+  ASSERT_TRUE(second.set_ept_root(kRoot));
+  ASSERT_TRUE(second.set_entry(kEntry));
+  ASSERT_TRUE(second.bind(per_cpu));
+  fake::cpu().log.clear();
+  fake::cpu().guest = {sync_exit(Ec::fp_access, 0), interrupt()};
+  ASSERT_TRUE(second.run());
+  EXPECT_THAT(fake::cpu().log, ElementsAre("open_vectors sve", "save_sve 15", "load_fp"));
+  EXPECT_TRUE(cptr().get<Cptr::TZ>());
+  EXPECT_FALSE(cptr().get<Cptr::TFP>());
+}
+
+TEST_F(SveTest, ResetForgetsTheRegisters) {
+  prepare({.sve = &state});
+  run(sync_exit(Ec::sve, 0), interrupt());
+  fake::cpu().sve.registers[5] = std::byte{0xAA};
+  ASSERT_TRUE(vcpu.unbind());
+  ASSERT_TRUE(vcpu.reset(kEntry, 0));
+  ASSERT_TRUE(vcpu.bind(per_cpu));
+  run(sync_exit(Ec::sve, 0), interrupt());
+  EXPECT_EQ(fake::cpu().sve.registers[5], std::byte{0});
+}
+
+TEST_F(SveTest, LengthsAreCheckedAndTheSameEverywhere) {
+  for (const unsigned bits : {0U, 64U, 129U, 2176U}) {
+    EXPECT_EQ(vcpu.setup({.sve = &state, .sve_bits = bits}).error(), (Error{Errc::bad_sve_length, bits, 2048}));
+  }
+  EXPECT_TRUE(vcpu.setup({.sve_bits = 0})) << "without storage it does not matter";
+  prepare({.sve = &state, .sve_bits = 256});
+  ASSERT_TRUE(vcpu.unbind());
+  fake::cpu().sve_lengths = 0x3;  // longer ones than the limit may differ
+  Aarch64PerCpu alike{1};
+  ASSERT_TRUE(alike.hardware_enable());
+  ASSERT_TRUE(vcpu.bind(alike));
+  ASSERT_TRUE(vcpu.unbind());
+  fake::cpu().sve_lengths = 0x1;
+  Aarch64PerCpu other{2};
+  ASSERT_TRUE(other.hardware_enable());
+  EXPECT_EQ(vcpu.bind(other).error(), (Error{Errc::sve_lengths_differ, 0x1, 0x3}));
 }
 
 TEST_F(VCpuTest, FpStateMustNotBeLeftBehind) {

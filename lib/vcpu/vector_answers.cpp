@@ -119,6 +119,10 @@ constexpr unsigned kFirstKept = 19;
   if (context.published == nullptr || (hw::live_sctlr_el1() & kBigEndian) != 0) {
     return VectorAnswer::none;
   }
+  // AArch32's instructions may be in an IT block, which goes on too.
+  if ((hw::read_spsr() & Spsr::nRW::kMask) != 0) {
+    return VectorAnswer::none;
+  }
   const std::uint64_t far = hw::read_far();
   const std::uint64_t hpfar = hw::read_hpfar();
   // HPFAR_EL2 has nothing but NS, which is shifted out, and FIPA.

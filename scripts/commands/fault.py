@@ -39,7 +39,7 @@ def _command(fault: Fault, cpu: str, folder: Path) -> list[str]:
         image = folder / "kernel.bin"
         image.write_bytes(fault.content)
     vm = bundle.SingleVm(image, None, None, f"fault={fault.guest or fault.name}", fault.cpus, MEMORY_MIB, "info",
-                         pmu=fault.pmu)
+                         pmu=fault.pmu, sve_bits=fault.sve_bits)
     source = bundle.source(vm)
     if fault.simulate:
         source = source.replace("hypervisor {", f"hypervisor {{ simulate = {bundle.quoted(fault.simulate)};", 1)

@@ -72,7 +72,7 @@ def _make_bundle(options: argparse.Namespace, folder: Path) -> bundle.Totals:
     initrd = paths.GUEST_INITRAMFS if options.default_initrd else options.initrd
     vm = bundle.SingleVm(kernel, options.firmware, initrd, run_options.bootargs(options), options.vcpus or 1,
                          options.memory or 512, options.log or "info", options.recorder or "on", options.trace,
-                         options.pmu or "on")
+                         options.pmu or "on", options.smc_allow or [], options.sve)
     if kernel:
         run_options.check_fits(kernel, initrd, vm.memory_mib)
     dts = folder / "bundle.dts"

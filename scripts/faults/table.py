@@ -25,6 +25,7 @@ class Fault:
     cpus: int = 1
     pmu: str = "on"
     shared: bool = False  # by all of them: one physical CPU
+    sve_bits: int | None = None  # the longest vector; 0: no SVE
     simulate: str = ""  # /hypervisor simulate: hypervisor/simulate.def
     guest: str = ""  # the name in guests/faults, when it is another one
     image: str = ""  # a file of the build in place of guests/faults.img
@@ -94,7 +95,7 @@ FAULTS = [
 
     Fault("pmu-register", GUEST, 18, "a register of the performance monitors, which are hidden", pmu="off"),
     Fault("lor-register", GUEST, 18, "a register of the LORegions, which are hidden"),
-    Fault("sve", GUEST, 19, "an SVE instruction, which is hidden"),
+    Fault("sve", GUEST, 19, "an SVE instruction, which is hidden", sve_bits=0),
     Fault("undefined", GUEST, 19, "UDF, and a vector that only spins"),
     Fault("undefined-asleep", GUEST, 19, "UDF, and a vector that only sleeps"),
     Fault("el2-register", GUEST, 19, "a register of EL2"),

@@ -2,7 +2,7 @@
 """Bundles: the device-tree blob that tells the hypervisor its VMs (docs/bundle.md). Made from options, or from files."""
 import re
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import fdt, ui
@@ -29,6 +29,8 @@ class SingleVm:
     recorder: str = "on"
     trace_file: Path | None = None
     pmu: str = "on"
+    smc_allow: list[tuple[int, int]] = field(default_factory=list)
+    sve_bits: int | None = None  # None: as long as the CPU has
 
 
 @dataclass
@@ -74,6 +76,10 @@ def source(vm: SingleVm) -> str:
         lines.append(f"bootargs = {quoted(vm.bootargs)};")
     lines += [f"cpus = <{vm.cpus}>;", f"memory-mib = <{vm.memory_mib}>;", "gic-version = <3>;",
               f'pmu = "{vm.pmu}";']
+    if vm.smc_allow:
+        lines.append("smc-allow = <" + " ".join(f"{n:#x}" for pair in vm.smc_allow for n in pair) + ">;")
+    if vm.sve_bits is not None:
+        lines.append(f"sve-bits = <{vm.sve_bits}>;")
     body = "".join(f"      {line}\n" for line in lines)
     trace = f"trace-file = {quoted(str(vm.trace_file))}; " if vm.trace_file else ""
     return ("/dts-v1/;\n/ {\n"

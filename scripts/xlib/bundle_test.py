@@ -25,7 +25,7 @@ class SourceTest(unittest.TestCase):
             kernel = Path(folder) / 'an "odd" name\\'
             kernel.write_bytes(b"kernel")
             bootargs = 'a="b c" \\ 1\x07' + "2 é"
-            vm = bundle.SingleVm(kernel, None, kernel, bootargs, 3, 128, "debug")
+            vm = bundle.SingleVm(kernel, None, kernel, bootargs, 3, 128, "debug", smc_allow=[(1, 2), (0xC2000000, 0xC2000000)], sve_bits=256)
             dts, dtb = Path(folder) / "b.dts", Path(folder) / "b.dtb"
             dts.write_text(bundle.source(vm), encoding="utf-8")
             bundle.compile_dts(dts, dtb)
@@ -35,6 +35,8 @@ class SourceTest(unittest.TestCase):
         self.assertIsNone(node.cells("affinity"))
         self.assertEqual(node.cells("memory-mib"), [128])
         self.assertEqual(node.string("pmu"), "on")
+        self.assertEqual(node.cells("sve-bits"), [256])
+        self.assertEqual(node.cells("smc-allow"), [1, 2, 0xC2000000, 0xC2000000])
         self.assertEqual(root.child("images").child("kernel").properties["data"], b"kernel")
         self.assertEqual(root.child("hypervisor").string("log-level"), "debug")
 

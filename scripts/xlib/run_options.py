@@ -43,6 +43,21 @@ def _refuse(message: str):
     raise ui.Failure(f"run: {message}", 2)
 
 
+def _sve_bits(text: str) -> int:
+    bits = 0 if text == "off" else int(text)
+    if bits % 128 or not 0 <= bits <= 2048 or (bits == 0 and text != "off"):
+        raise ValueError(text)
+    return bits
+
+
+def _function_range(text: str) -> tuple[int, int]:
+    first, _, last = text.partition("-")
+    pair = int(first, 0), int(last or first, 0)
+    if not 0 <= pair[0] <= pair[1] <= 0xFFFFFFFF:
+        raise ValueError(text)
+    return pair
+
+
 def _parser() -> _Parser:
     p = _Parser(prog="./x run", allow_abbrev=False, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
                 description="Boots a guest on the hypervisor in QEMU; standard input and output are its console.")
@@ -56,6 +71,10 @@ def _parser() -> _Parser:
     p.add_argument("--cpu", metavar="MODEL", default=DEFAULT_CPU, help=f"QEMU's CPU model (default {DEFAULT_CPU})")
     p.add_argument("--gic", metavar="VERSION", default="3", help="version of the interrupt controller; only 3")
     p.add_argument("--pmu", choices=["on", "off"], help="the guests' performance monitors (default on)")
+    p.add_argument("--sve", metavar="BITS", type=_sve_bits, help="longest SVE vector of the guest, a multiple of 128 up to "
+                   "2048, or off (default: what the CPU has)")
+    p.add_argument("--smc-allow", metavar="FIRST[-LAST]", action="append", type=_function_range, default=None,
+                   help="pass the guest's SMCs with these function IDs to the firmware (default: none)")
     p.add_argument("--pcpus", metavar="N", type=int, help="physical CPUs, which vCPUs share when they are more (default: one for each vCPU, 8 at most)")
     p.add_argument("--icount", action="store_true", help="time follows the instruction count: repeatable, slower")
     p.add_argument("--timeout", metavar="SECONDS", type=float, help="end the machine after this long, status 124")
@@ -137,7 +156,8 @@ def check_fits(kernel: Path, initrd: Path | None, memory_mib: int) -> None:
 def parse(argv: list[str]) -> argparse.Namespace:
     options = _parser().parse_args(_joined(argv))
     single = {"--kernel": options.kernel, "--firmware": options.firmware, "--initrd": options.initrd,
-              "--append": options.append, "--vcpus": options.vcpus, "--memory": options.memory}
+              "--append": options.append, "--vcpus": options.vcpus, "--memory": options.memory,
+              "--smc-allow": options.smc_allow, "--sve": options.sve}
     given = [name for name, value in single.items() if value is not None]
     if options.vm and given:
         _refuse(f"--vm and {given[0]} do not go together: a bundle says this itself")

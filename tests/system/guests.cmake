@@ -13,3 +13,11 @@ foreach(vcpus 1 2)
 endforeach()
 arm_vcpu_system_test(guests.accesses.max guests_accesses.py TIMEOUT 200 ARGS "max,pauth-impdef=on" 750)
 arm_vcpu_system_test(guests.accesses.cortex-a57 guests_accesses.py TIMEOUT 200 ARGS cortex-a57 600)
+arm_vcpu_system_test(features.max features.py TIMEOUT 150 ARGS max,pauth-impdef=on --vcpus 2)
+arm_vcpu_system_test(features.smc_allow features.py TIMEOUT 150
+  ARGS cortex-a57 --smc-allow 0x95c1ba5e --smc-allow 0xc2000000-0xc200ffff)
+foreach(sve off 384)
+  arm_vcpu_system_test(features.sve_${sve} features.py TIMEOUT 150 ARGS max,pauth-impdef=on --vcpus 2 --sve ${sve})
+endforeach()
+# Both vCPUs on one CPU: their vectors are switched.
+arm_vcpu_system_test(features.shared_cpu features.py TIMEOUT 150 ARGS max,pauth-impdef=on --vcpus 2 --pcpus 1)

@@ -109,6 +109,29 @@ struct WfxIss : bits::Image<WfxIss> {
   using TI = Field<1, 0, std::uint8_t>;  // 0 WFI, 1 WFE, 2 WFIT, 3 WFET
 };
 
+// [armarm] "ISS encoding for an exception from an MCR or MRC access", of EC 0x03
+struct Cp15Iss : bits::Image<Cp15Iss> {
+  using CV = Flag<24>;
+  using COND = Field<23, 20, std::uint8_t>;
+  using Opc2 = Field<19, 17, std::uint8_t>;
+  using Opc1 = Field<16, 14, std::uint8_t>;
+  using CRn = Field<13, 10, std::uint8_t>;
+  using Rt = Field<9, 5, std::uint8_t>;
+  using CRm = Field<4, 1, std::uint8_t>;
+  using Direction = Flag<0>;  // 1: read (MRC)
+};
+
+// [armarm] "ISS encoding for an exception from an MCRR or MRRC access", of EC 0x04
+struct Cp15PairIss : bits::Image<Cp15PairIss> {
+  using CV = Flag<24>;
+  using COND = Field<23, 20, std::uint8_t>;
+  using Opc1 = Field<19, 16, std::uint8_t>;
+  using Rt2 = Field<14, 10, std::uint8_t>;
+  using Rt = Field<9, 5, std::uint8_t>;
+  using CRm = Field<4, 1, std::uint8_t>;
+  using Direction = Flag<0>;  // 1: read (MRRC)
+};
+
 // [armarm] "ISS encoding for an exception from MSR, MRS, or System instruction execution in AArch64 state"
 struct SysRegIss : bits::Image<SysRegIss> {
   using Op0 = Field<21, 20, std::uint8_t>;

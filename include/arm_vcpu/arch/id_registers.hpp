@@ -17,6 +17,7 @@ class TextBuffer;
 struct GuestIdLimits {
   unsigned ipa_bits = 48;
   bool pmu = false;  // it has the CPU's performance monitors
+  bool sve = false;
 };
 
 // In the ID group: op0 3, op1 0, CRn 0, CRm 1 to 7. Encodings of it without a register read as 0. MIDR_EL1, MPIDR_EL1
@@ -34,7 +35,7 @@ inline constexpr unsigned kIdRegisterCount = 56;
   return SysRegId{3, 0, 0, 1 + index / 8, index % 8};
 }
 
-enum class IdPolicy : std::uint8_t { keep, hide, cap, cap_pa_range, cap_pmu };
+enum class IdPolicy : std::uint8_t { keep, hide, cap, cap_pa_range, cap_pmu, keep_with_sve };
 
 // One row of id_policy.def.
 struct IdField {
@@ -73,12 +74,14 @@ inline constexpr IdField kIdFields[] = {
   std::uint64_t guest_value = 0;
   for (const IdField& field : kIdFields) {
     if (field.index != index || field.policy == IdPolicy::hide) continue;
+    if (field.policy == IdPolicy::keep_with_sve && !limits.sve) continue;
     std::uint64_t value = bits::extract(hardware_value, field.hi, field.lo);
     constexpr std::uint64_t kImplementationDefinedPmu = 0xF;
     if (field.policy == IdPolicy::cap_pmu && (!limits.pmu || value == kImplementationDefinedPmu)) continue;
-    const std::uint64_t most = field.policy == IdPolicy::keep           ? value
+    const bool is_capped = field.policy == IdPolicy::cap || field.policy == IdPolicy::cap_pmu;
+    const std::uint64_t most = is_capped                                ? field.value
                                : field.policy == IdPolicy::cap_pa_range ? pa_range_within(limits.ipa_bits)
-                                                                        : field.value;
+                                                                        : value;
     value = value < most ? value : most;
     guest_value |= value << field.lo;
   }

@@ -51,7 +51,9 @@ struct Hcr : bits::Image<Hcr> {
   using APK = Flag<40>;
   using API = Flag<41>;
   using FIEN = Flag<47>;
+  using EnSCXT = Flag<53>;
   using ATA = Flag<56>;
+  using TID5 = Flag<58>;
 };
 
 // SPSR_EL2, Saved Program Status Register, as taken from AArch64 state
@@ -141,6 +143,7 @@ struct IdAa64Mmfr0 : bits::Image<IdAa64Mmfr0> {
   using TGran16_2 = Field<35, 32, std::uint8_t>;
   using TGran64_2 = Field<39, 36, std::uint8_t>;
   using TGran4_2 = Field<43, 40, std::uint8_t>;
+  using FGT = Field<59, 56, std::uint8_t>;
 };
 
 // ID_AA64MMFR1_EL1, AArch64 Memory Model Feature Register 1
@@ -161,6 +164,7 @@ struct IdAa64Pfr0 : bits::Image<IdAa64Pfr0> {
   using GIC = Field<27, 24, std::uint8_t>;
   using RAS = Field<31, 28, std::uint8_t>;
   using SVE = Field<35, 32, std::uint8_t>;
+  using CSV2 = Field<59, 56, std::uint8_t>;
 };
 
 // ID_AA64PFR1_EL1, AArch64 Processor Feature Register 1
@@ -169,6 +173,7 @@ struct IdAa64Pfr1 : bits::Image<IdAa64Pfr1> {
   using SSBS = Field<7, 4, std::uint8_t>;
   using MTE = Field<11, 8, std::uint8_t>;
   using SME = Field<27, 24, std::uint8_t>;
+  using CSV2_frac = Field<35, 32, std::uint8_t>;
 };
 
 // ID_AA64ISAR1_EL1, AArch64 Instruction Set Attribute Register 1

@@ -27,11 +27,19 @@ struct FunctionId : bits::Image<FunctionId> {
   using Fast = Flag<31>;   // 0: yielding call
   using SMC64 = Flag<30>;  // 1: arguments and results are 64 bits
   using Owner = Field<29, 24, CallOwner>;
-  using MBZ = Field<23, 16, std::uint8_t>;
+  using MBZ = Field<23, 16, std::uint8_t>;  // of fast calls; from SMCCC 1.3 on bit 16 is the hint below
   using Number = Field<15, 0, std::uint16_t>;
 
   // The convention passes the ID in W0, so the upper half of X0 means nothing.
   [[nodiscard]] static constexpr FunctionId from_x0(std::uint64_t x0) noexcept { return from(x0 & 0xFFFF'FFFF); }
+
+  // The same function without the caller's hint that it has no live SVE state, which selects nothing. [smccc] "SVE hint
+  // bit"
+  [[nodiscard]] constexpr FunctionId without_sve_hint() const noexcept {
+    constexpr std::uint64_t kSveHint = 1U << 16;
+    // What has other bits there is no fast call of the convention.
+    return get<Fast>() && (get<MBZ>() & ~1U) == 0 ? from(raw & ~kSveHint) : *this;
+  }
 };
 
 // Number of a PSCI function.
@@ -83,6 +91,21 @@ inline constexpr FunctionId SMCCC_ARCH_CLEAN_INV_MEMREGION_ATTRIBUTES = Function
 inline constexpr FunctionId SMCCC_ARCH_WORKAROUND_3 = FunctionId::from(0x8000'3FFF);
 inline constexpr FunctionId SMCCC_ARCH_WORKAROUND_2 = FunctionId::from(0x8000'7FFF);
 inline constexpr FunctionId SMCCC_ARCH_WORKAROUND_1 = FunctionId::from(0x8000'8000);
+
+// True random numbers. [trng] "Arm True Random Number Generator Firmware Interface", DEN 0098
+inline constexpr FunctionId TRNG_VERSION = FunctionId::from(0x8400'0050);
+inline constexpr FunctionId TRNG_FEATURES = FunctionId::from(0x8400'0051);
+inline constexpr FunctionId TRNG_GET_UUID = FunctionId::from(0x8400'0052);
+inline constexpr FunctionId TRNG_RND32 = FunctionId::from(0x8400'0053);
+inline constexpr FunctionId TRNG_RND64 = FunctionId::from(0xC400'0053);
+
+// [pvtime] "Paravirtualized Time for Arm-based Systems", DEN 0057
+inline constexpr FunctionId PV_TIME_FEATURES = FunctionId::from(0xC500'0020);
+inline constexpr FunctionId PV_TIME_ST = FunctionId::from(0xC500'0021);
+
+// General service queries of the vendor hypervisor service. [smccc] "General service queries"
+inline constexpr FunctionId VENDOR_HYP_UID = FunctionId::from(0x8600'FF01);
+inline constexpr FunctionId VENDOR_HYP_REVISION = FunctionId::from(0x8600'FF03);
 }  // namespace smccc
 
 // A fast call of the Arm Architecture owner, whether or not a function has that number.

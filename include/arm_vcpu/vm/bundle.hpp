@@ -22,6 +22,8 @@
 //         gic-version = <3>;             // optional
 //         pmu = "on";                    // performance monitors, the default
 //         scratch-device = "on";         // optional: a device of memory for tests (vm/scratch.hpp)
+//         sve-bits = <512>;              // optional: longest SVE vector, 0 for no SVE
+//         smc-allow = <0xc2000000 0xc200ffff>;  // optional: SMCs for the firmware, by function ID, pairs of first last
 //       };
 //     };
 //     hypervisor { log-level = "info"; recorder = "on"; vectors = "answering"; trace-file = "exits.trace"; };  // all optional
@@ -38,6 +40,7 @@
 #include <span>
 #include <string_view>
 
+#include "arm_vcpu/smc_filter.hpp"
 #include "arm_vcpu/vm/bundle_error.hpp"
 #include "arm_vcpu/vm/image.hpp"
 
@@ -45,6 +48,7 @@ namespace arm_vcpu {
 
 inline constexpr std::size_t kMaxBundleVms = 8;
 inline constexpr unsigned kMaxBundleVcpus = 64;  // per VM
+inline constexpr unsigned kMaxSmcRanges = 16;    // per VM
 inline constexpr std::uint64_t kMinGuestMib = 2;
 inline constexpr std::uint64_t kDefaultGuestMib = 512;
 inline constexpr std::uint64_t kMaxRestarts = 1'000'000;
@@ -72,6 +76,13 @@ struct BundleVm {
   bool pmu{true};  // performance monitors, where the machine has them
   bool scratch_device{};
   unsigned restarts{};  // after SYSTEM_OFF
+  unsigned sve_bits{2048};  // longest SVE vector; 0: no SVE
+  std::array<FunctionRange, kMaxSmcRanges> smc_ranges{};  // the first `smc_range_count`
+  unsigned smc_range_count{};
+
+  [[nodiscard]] std::span<const FunctionRange> smc_allowed() const noexcept {
+    return std::span{smc_ranges}.first(smc_range_count);
+  }
 };
 
 class Bundle {

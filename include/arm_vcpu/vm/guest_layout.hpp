@@ -27,6 +27,7 @@ inline constexpr IpaRange kGicd{0x0800'0000, 0x0001'0000};
 inline constexpr IpaRange kGicr{0x080A'0000, 0x00F6'0000};  // room for 123 redistributors of 128 KiB
 inline constexpr IpaRange kUart{0x0900'0000, 0x0000'1000};
 inline constexpr IpaRange kScratch{0x0A00'0000, 0x0000'2000};  // in no device tree; bundle property scratch-device
+inline constexpr IpaRange kStolenTime{0x090A'0000, 0x0000'1000};  // 64 bytes per vCPU, read-only
 inline constexpr std::uint64_t kRamBase = 0x4000'0000;
 
 // Interrupt numbers within their kind, as a device tree counts them; INTIDs are 16 more for a PPI, 32 for an SPI.

@@ -51,6 +51,7 @@ bool makes_no_progress(const Record& record) noexcept {
       // completed.
       if (iss.get<DataAbortIss::CM>() && !iss.get<DataAbortIss::S1PTW>()) return false;
       return record.outcome == Outcome::handled || iss.get<DataAbortIss::S1PTW>();
+    case Ec::sve:
     case Ec::fp_access: return record.outcome == Outcome::handled;
     default: return false;
   }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "arm_vcpu/psci.hpp"
 
+#include "arm_vcpu/arch/registers.hpp"
+
 namespace arm_vcpu {
 namespace {
 
@@ -105,7 +107,7 @@ PsciOutcome handle_psci(FunctionId id, const PsciCall& call, PowerDomain* domain
     case PsciFunction::MIGRATE_INFO_TYPE: return answer(kNoMigration);
     case PsciFunction::SYSTEM_OFF: return no_return(AxVCpuExitReason::SystemDown{});
     case PsciFunction::SYSTEM_RESET: return no_return(AxVCpuExitReason::SystemReset{});
-    case PsciFunction::PSCI_FEATURES: return psci_features(FunctionId::from(w1), domain);
+    case PsciFunction::PSCI_FEATURES: return psci_features(FunctionId::from(w1).without_sve_hint(), domain);
     case PsciFunction::SYSTEM_RESET2:
       // Vendor-specific types have bit 31 set; this platform defines none.
       return w1 == kSystemWarmReset ? no_return(AxVCpuExitReason::SystemReset{})
@@ -125,8 +127,11 @@ Workaround workaround(FunctionId id, const ArchWorkarounds& config) noexcept {
 PsciOutcome handle_arch_call(FunctionId id, const PsciCall& call, const PsciConfig& config) noexcept {
   if (id == smccc::SMCCC_VERSION) return answer(kSmcccVersion);
   if (id == smccc::SMCCC_ARCH_FEATURES) {
-    const FunctionId asked = FunctionId::from_x0(call.x1);
-    if (asked == smccc::SMCCC_VERSION || asked == smccc::SMCCC_ARCH_FEATURES) return answer(PsciStatus::SUCCESS);
+    const FunctionId asked = FunctionId::from_x0(call.x1).without_sve_hint();
+    if (asked == smccc::SMCCC_VERSION || asked == smccc::SMCCC_ARCH_FEATURES ||
+        (config.stolen_time && asked == smccc::PV_TIME_FEATURES)) {
+      return answer(PsciStatus::SUCCESS);
+    }
     return answer(static_cast<std::int64_t>(workaround(asked, config.workarounds)));
   }
   const Workaround known = workaround(id, config.workarounds);
@@ -136,10 +141,33 @@ PsciOutcome handle_arch_call(FunctionId id, const PsciCall& call, const PsciConf
   return outcome;
 }
 
+Workaround as_the_firmware_says(std::int32_t answer) noexcept {
+  return answer < 0 ? Workaround::not_supported : answer == 0 ? Workaround::required : Workaround::not_needed;
+}
+
 }  // namespace
 
+ArchWorkarounds workarounds_of(std::uint64_t id_aa64pfr0_el1, std::uint64_t id_aa64pfr1_el1,
+                               const FirmwareWorkarounds& firmware) noexcept {
+  // CSV2 1: branch prediction in one context does not steer another. 3: nor does branch history.
+  // [armarm] "ID_AA64PFR0_EL1, AArch64 Processor Feature Register 0", CSV2
+  const unsigned csv2 = IdAa64Pfr0::from(id_aa64pfr0_el1).get<IdAa64Pfr0::CSV2>();
+  const bool ssbs = IdAa64Pfr1::from(id_aa64pfr1_el1).get<IdAa64Pfr1::SSBS>() != 0;
+  ArchWorkarounds told{.workaround_1 = as_the_firmware_says(firmware.workaround_1),
+                       .workaround_2 = as_the_firmware_says(firmware.workaround_2),
+                       .workaround_3 = as_the_firmware_says(firmware.workaround_3)};
+  if (csv2 >= 1) told.workaround_1 = Workaround::not_needed;
+  if (csv2 >= 3) told.workaround_3 = Workaround::not_needed;
+  if (ssbs) {
+    told.workaround_2 = Workaround::not_supported;
+  } else if (told.workaround_2 == Workaround::required) {
+    told.workaround_2 = Workaround::not_needed;
+  }
+  return told;
+}
+
 PsciOutcome handle_call(const PsciCall& call, PowerDomain* domain, const PsciConfig& config) noexcept {
-  const FunctionId id = FunctionId::from_x0(call.x0);
+  const FunctionId id = FunctionId::from_x0(call.x0).without_sve_hint();
   if (is_arch_call(id)) return handle_arch_call(id, call, config);
   if (is_psci_call(id)) return handle_psci(id, call, domain);
   return {};

@@ -48,7 +48,7 @@ TEST_F(Psci, Version) {
 
 TEST_F(Psci, UpperHalfOfX0IsIgnored) {
   EXPECT_EQ(answer(0xFFFF'FFFF'8400'0000), 0x10001);
-  EXPECT_EQ(answer(0x1234'5678'8000'0000), 0x10001);
+  EXPECT_EQ(answer(0x1234'5678'8000'0000), 0x10003);
   EXPECT_TRUE(call(0xFFFF'FFFF'8400'0008).exit.is<AxVCpuExitReason::SystemDown>());
 }
 
@@ -212,7 +212,7 @@ TEST_F(Psci, NotSupported) {
 }
 
 TEST_F(Psci, SmcccVersionAndFeatures) {
-  EXPECT_EQ(answer(0x8000'0000), 0x10001);
+  EXPECT_EQ(answer(0x8000'0000), 0x10003);
   EXPECT_EQ(answer(0x8000'0001, 0x8000'0000), 0);
   EXPECT_EQ(answer(0x8000'0001, 0x8000'0001), 0);
   EXPECT_EQ(answer(0x8000'0001, 0xDEAD'0000'8000'0000), 0) << "the argument is W1";
@@ -236,6 +236,56 @@ TEST_F(Psci, Workarounds) {
   EXPECT_EQ(required.x0, 0);
   EXPECT_EQ(answer(0x8000'7FFF, 1), 0);
   EXPECT_EQ(answer(0x8000'3FFF), -1);
+}
+
+TEST_F(Psci, TheSveHintSelectsNothing) {
+  EXPECT_EQ(answer(0x8401'0000), 0x10001);
+  EXPECT_EQ(answer(0x8001'0000), 0x10003);
+  EXPECT_EQ(answer(0x8001'0001, 0x8001'0000), 0);
+  EXPECT_TRUE(call(0x8401'0008).exit.is<AxVCpuExitReason::SystemDown>());
+  EXPECT_FALSE(call(0x8402'0000).mine) << "bits 23:17 are reserved";
+  EXPECT_FALSE(call(0x0401'0000).mine) << "not of yielding calls";
+}
+
+TEST_F(Psci, SocIdIsRefused) {
+  for (const std::uint64_t id : {0x8000'0002ULL, 0xC000'0002ULL}) {
+    EXPECT_EQ(answer(0x8000'0001, id), -1);
+    EXPECT_EQ(answer(id, 0), -1);
+    EXPECT_EQ(answer(id, 1), -1);
+  }
+}
+
+TEST_F(Psci, StolenTimeIsDiscoveredByArchFeatures) {
+  EXPECT_EQ(answer(0x8000'0001, 0xC500'0020), -1);
+  config_.stolen_time = true;
+  EXPECT_EQ(answer(0x8000'0001, 0xC500'0020), 0);
+  EXPECT_EQ(answer(0x8000'0001, 0xC500'0021), -1);
+}
+
+TEST(Workarounds, WhatTheHardwareAndTheFirmwareSay) {
+  using enum Workaround;
+  constexpr std::uint64_t kCsv2 = std::uint64_t{1} << 56;
+  constexpr std::uint64_t kSsbs = 1U << 4;
+  struct Row {
+    std::uint64_t pfr0, pfr1;
+    FirmwareWorkarounds firmware;
+    ArchWorkarounds expected;
+  };
+  const Row rows[] = {
+      {0, 0, {-1, -1, -1}, {not_supported, not_supported, not_supported}},
+      {0, 0, {0, 0, 0}, {required, not_needed, required}},
+      {0, 0, {1, 1, 1}, {not_needed, not_needed, not_needed}},
+      {1 * kCsv2, 0, {-1, -1, -1}, {not_needed, not_supported, not_supported}},
+      {2 * kCsv2, 0, {0, -1, 0}, {not_needed, not_supported, required}},
+      {3 * kCsv2, 0, {0, 0, 0}, {not_needed, not_needed, not_needed}},
+      {0, 2 * kSsbs, {0, 0, 0}, {required, not_supported, required}},
+  };
+  for (const Row& row : rows) {
+    const ArchWorkarounds told = workarounds_of(row.pfr0, row.pfr1, row.firmware);
+    EXPECT_EQ(told.workaround_1, row.expected.workaround_1) << row.pfr0;
+    EXPECT_EQ(told.workaround_2, row.expected.workaround_2) << row.pfr0;
+    EXPECT_EQ(told.workaround_3, row.expected.workaround_3) << row.pfr0;
+  }
 }
 
 TEST(PsciWithoutDomain, CpuOnIsTheCallers) {

@@ -56,6 +56,8 @@ class BundleParser {
   bool parse_vm(int node, BundleVm& vm) noexcept;
   bool find_image(int node, const char* property, std::string_view type, std::span<const std::byte>& to) noexcept;
   bool parse_affinity(int node, BundleVm& vm) noexcept;
+  bool parse_smc_allow(int node, BundleVm& vm) noexcept;
+  bool parse_sve_bits(int node, BundleVm& vm) noexcept;
 
   std::span<const std::byte> blob_;
   const void* fdt_;
@@ -307,10 +309,9 @@ bool BundleParser::parse_vms() noexcept {
 }
 
 bool BundleParser::parse_vm(int node, BundleVm& vm) noexcept {
-  static constexpr std::string_view kProperties[] = {"compatible", "description", "kernel",         "firmware",
-                                                     "ramdisk",    "bootargs",    "cpus",           "affinity",
-                                                     "memory-mib", "gic-version", "scratch-device", "pmu",
-                                                     "restart"};
+  static constexpr std::string_view kProperties[] = {
+      "compatible", "description", "kernel",         "firmware", "ramdisk", "bootargs",  "cpus",    "affinity",
+      "memory-mib", "gic-version", "scratch-device", "pmu",      "restart", "smc-allow", "sve-bits"};
   static constexpr std::string_view kSwitch[] = {"off", "on"};
   constexpr std::uint64_t kOnlyGicVersion = 3;
   if (!check_compatible(node, "arm-vcpu,vm") || !check_properties(node, kProperties) || !check_subnodes(node, {})) {
@@ -351,7 +352,7 @@ bool BundleParser::parse_vm(int node, BundleVm& vm) noexcept {
   vm.memory_bytes = memory_mib << 20;
   vm.pmu = pmu != 0;
   vm.restarts = static_cast<unsigned>(restarts);
-  return parse_affinity(node, vm);
+  return parse_affinity(node, vm) && parse_smc_allow(node, vm) && parse_sve_bits(node, vm);
 }
 
 // Leaves `to` as it is when the node does not have the property.
@@ -400,6 +401,46 @@ bool BundleParser::parse_affinity(int node, BundleVm& vm) noexcept {
     vm.affinity[i] = static_cast<std::uint16_t>(cpu);
   }
   vm.has_affinity = true;
+  return true;
+}
+
+bool BundleParser::parse_sve_bits(int node, BundleVm& vm) noexcept {
+  constexpr std::uint64_t kStep = 128;
+  std::uint64_t bits = vm.sve_bits;
+  if (!read_number(node, "sve-bits", {0, vm.sve_bits}, bits)) {
+    return false;
+  }
+  if (bits % kStep != 0) {
+    return refuse(node, "sve-bits", BundleReason::not_a_multiple, {bits, kStep});
+  }
+  vm.sve_bits = static_cast<unsigned>(bits);
+  return true;
+}
+
+bool BundleParser::parse_smc_allow(int node, BundleVm& vm) noexcept {
+  constexpr std::string_view kName = "smc-allow";
+  constexpr std::size_t kPair = 2 * sizeof(fdt32_t);
+  const Bytes bytes = get(node, kName.data());
+  if (!bytes.present()) {
+    return true;
+  }
+  if (bytes.size == 0 || bytes.size % kPair != 0) {
+    return refuse(node, kName, BundleReason::not_pairs, {bytes.size, kPair});
+  }
+  if (bytes.size / kPair > kMaxSmcRanges) {
+    return refuse(node, kName, BundleReason::too_many_ranges, {bytes.size / kPair, kMaxSmcRanges});
+  }
+  const auto* cells = reinterpret_cast<const fdt32_t*>(bytes.data);
+  for (; vm.smc_range_count < bytes.size / kPair; ++vm.smc_range_count) {
+    const FunctionRange range{fdt32_ld(cells + 2 * vm.smc_range_count), fdt32_ld(cells + 2 * vm.smc_range_count + 1)};
+    if (range.first > range.last) {
+      return refuse(node, kName, BundleReason::range_order, {range.first, range.last});
+    }
+    if (!is_forwardable(range)) {
+      return refuse(node, kName, BundleReason::never_forwarded, {range.first, range.last});
+    }
+    vm.smc_ranges[vm.smc_range_count] = range;
+  }
   return true;
 }
 

@@ -137,11 +137,18 @@ TEST(Bundle, ReadsEverything) {
 
 TEST(Bundle, OptionalThingsMayBeAbsent) {
   Source source = good();
+  source.cells("/vms/vm1", "sve-bits", {256});
+  source.cells("/vms/vm1", "smc-allow", {0x3200'0000, 0x3200'FFFF, 0xC200'0000, 0xC200'0000});
   source.without("/hypervisor").without("/vms/vm1", "affinity").without("/", "description");
   const auto bundle = Bundle::parse(source.blob());
   ASSERT_TRUE(bundle) << line(bundle.error());
   EXPECT_FALSE(bundle->log_level());
   EXPECT_FALSE(bundle->vms()[1].has_affinity);
+  EXPECT_TRUE(bundle->vms()[0].smc_allowed().empty());
+  EXPECT_EQ(bundle->vms()[0].sve_bits, 2048U);
+  EXPECT_EQ(bundle->vms()[1].sve_bits, 256U);
+  ASSERT_EQ(bundle->vms()[1].smc_allowed().size(), 2U);
+  EXPECT_EQ(bundle->vms()[1].smc_allowed()[0], (FunctionRange{0x3200'0000, 0x3200'FFFF}));
 }
 
 TEST(Bundle, ViewsPointIntoTheBlob) {
@@ -276,6 +283,18 @@ const Bad kBad[] = {
      "/vms/vm0: pmu: has a value that is not supported: \"maybe\""},
     {"ScratchDevice", [](Source& s) { s.text("/vms/vm0", "scratch-device", "yes"); },
      "/vms/vm0: scratch-device: has a value that is not supported: \"yes\""},
+    {"SveBits", [](Source& s) { s.cells("/vms/vm0", "sve-bits", {200}); },
+     "/vms/vm0: sve-bits: is 200, which is not a multiple of 128"},
+    {"SveBitsMany", [](Source& s) { s.cells("/vms/vm0", "sve-bits", {2176}); },
+     "/vms/vm0: sve-bits: is 2176, the most is 2048"},
+    {"SmcAllowOdd", [](Source& s) { s.cells("/vms/vm0", "smc-allow", {0xC200'0000}); },
+     "/vms/vm0: smc-allow: is 4 bytes long; a list of ranges is pairs of numbers, 8 bytes each: <FIRST LAST ...>"},
+    {"SmcAllowOrder", [](Source& s) { s.cells("/vms/vm0", "smc-allow", {0xC200'0001, 0xC200'0000}); },
+     "/vms/vm0: smc-allow: has a range from 0xc2000001 to 0xc2000000; the first is not above the last"},
+    {"SmcAllowPsci", [](Source& s) { s.cells("/vms/vm0", "smc-allow", {0, 1, 0x8400'0008, 0x8400'0008}); },
+     "/vms/vm0: smc-allow: has a range from 0x84000008 to 0x84000008; PSCI and architecture calls are never forwarded"},
+    {"SmcAllowMany", [](Source& s) { s.cells("/vms/vm0", "smc-allow", std::vector<std::uint32_t>(34, 1)); },
+     "/vms/vm0: smc-allow: lists 17 ranges, the most is 16"},
     {"AffinityCount", [](Source& s) { s.cells("/vms/vm0", "affinity", {0, 1, 2}); },
      "/vms/vm0: affinity: lists 3 physical CPUs for 4 vCPUs"},
     {"AffinityBytes", [](Source& s) { s.raw("/vms/vm0", "affinity", "\0\1\2\3\4"s); },

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "arm_vcpu/el2/sysreg.hpp"
+#include "arm_vcpu/trace/stage1_walk.hpp"
 #include "arm_vcpu/vm/vgic_cpu_interface.hpp"
 #include "check.hpp"
 #include "console.hpp"
@@ -121,10 +122,30 @@ void VcpuLoop::refuse_call(const Exit::Hypercall& call) noexcept {
                                                         .answer = -1});
 }
 
+// What a machine without stage 2 says of a table where no memory is: an external abort on the walk, with the level of the
+// table. The syndrome has the level of stage 2. [armarm] "External abort on a translation table walk"
+Fsc VcpuLoop::fault_on_walk(std::uint64_t va) noexcept {
+  vcpu().refresh_system_registers();
+  const GuestSystemRegisters& live = vcpu().system_registers();
+  const auto walk = stage1::walk({.tcr_el1 = live.tcr_el1,
+                                  .ttbr0_el1 = live.ttbr0_el1,
+                                  .ttbr1_el1 = live.ttbr1_el1,
+                                  .mair_el1 = live.mair_el1,
+                                  .sctlr_el1 = live.sctlr_el1},
+                                 {.va = va}, [this](std::uint64_t ipa) -> std::optional<std::uint64_t> {
+                                   const Vm::Backing& ram = vm_.ram_;
+                                   if (ipa < ram.ipa || ipa - ram.ipa > ram.bytes - sizeof(std::uint64_t)) return {};
+                                   return *reinterpret_cast<const volatile std::uint64_t*>(ram.at(ipa));
+                                 });
+  constexpr Fsc kLevels[] = {Fsc::external_walk_l0, Fsc::external_walk_l1, Fsc::external_walk_l2, Fsc::external_walk_l3};
+  return walk.level >= 0 && walk.level <= 3 ? kLevels[walk.level] : Fsc::external_walk_lm1;
+}
+
 void VcpuLoop::handle_page_fault(const Exit::NestedPageFault& fault) noexcept {
   (void)vm_.doctor_.examine(&slot_, diag::trigger::StageTwoFault{fault});
-  CHECK((fault.is_fetch ? vcpu().inject_instruction_abort(fault.gva)
-                        : vcpu().inject_data_abort(fault.gva, Fsc::external, fault.is_write))
+  const Fsc fsc = fault.on_table_walk ? fault_on_walk(fault.gva) : Fsc::external;
+  CHECK((fault.is_fetch ? vcpu().inject_instruction_abort(fault.gva, fsc)
+                        : vcpu().inject_data_abort(fault.gva, fsc, fault.is_write))
             .has_value());
   watch();
 }

@@ -75,6 +75,7 @@ class VcpuLoop final : public MmioResponder {
   void write_sysreg(const Exit::SysRegWrite& write) noexcept;
   [[nodiscard]] bool halt(const Exit::Halt& wait) noexcept;
   void refuse_call(const Exit::Hypercall& call) noexcept;
+  Fsc fault_on_walk(std::uint64_t va) noexcept;
   void handle_page_fault(const Exit::NestedPageFault& fault) noexcept;
   [[nodiscard]] bool handle_failure(const Exit::FailEntry& failure) noexcept;
   void send_sgi(const Exit::SendIPI& ipi) noexcept;

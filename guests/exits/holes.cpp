@@ -126,6 +126,25 @@ void test_undescribed_store() noexcept {
   write32(kPriorities + 4, 0);
 }
 
+// A table where no memory is: the walk fails at that table's level.
+void test_walk() noexcept {
+  constexpr u64 kTable = 3;
+  constexpr unsigned kOnWalkLevel2 = 0x16;
+  constexpr u64 kEntry = 17;  // of the level-1 table: 17 GiB
+  auto* const level_1 = reinterpret_cast<volatile u64*>(GUEST_READ(ttbr0_el1) & ~u64{0xFFF});
+  level_1[kEntry] = 0x7000'0000 | kTable;
+  dsb();
+  isb();
+  const Attempt walk = ATTEMPT("ldr %w1, [%2]", kEntry << 30);
+  level_1[kEntry] = 0;
+  asm volatile("dsb ishst\n\ttlbi vmalle1is\n\tdsb ish\n\tisb" : : : "memory");
+  check("hole.walk.count", walk.caught.count, 1);
+  check("hole.walk.ec", walk.caught.ec(), kEcDataAbort);
+  check("hole.walk.dfsc", walk.caught.fsc(), kOnWalkLevel2);
+  check("hole.walk.far", walk.caught.far, kEntry << 30);
+  check("hole.walk.elr", walk.caught.elr, walk.pc);
+}
+
 void test_maintenance() noexcept {
   const Caught caught = catching([] {
     asm volatile("dc civac, %0\n\tdc cvac, %0\n\tdc civac, %1\n\tdsb sy" : : "r"(kHole), "r"(kGicd) : "memory");
@@ -140,6 +159,7 @@ void test_holes(const Machine&) noexcept {
   test_fetch();
   test_undescribed_loads();
   test_undescribed_store();
+  test_walk();
   test_maintenance();
 }
 

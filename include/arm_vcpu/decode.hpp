@@ -11,6 +11,32 @@
 
 namespace arm_vcpu {
 
+// What becomes of an abort that was taken to EL2, by its fault status. [armarm] "Memory aborts"
+enum class AbortOutcome : std::uint8_t {
+  guests_own,   // the guest's access caused it, whatever is mapped: it gets the same abort
+  stage_2,      // stage 2 refused an access or a table walk: emulated, or an exit
+  flush,        // a TLB held two entries for one address: all of the VM's are dropped, and the guest tries again
+  unexplained,  // nothing that a guest does causes it: FailEntry
+};
+[[nodiscard]] constexpr AbortOutcome abort_outcome(FaultKind kind) noexcept {
+  switch (kind) {
+    case FaultKind::external_abort:
+    case FaultKind::parity:
+    case FaultKind::alignment:
+    case FaultKind::tag_check:
+    case FaultKind::unsupported_hw_update:
+    case FaultKind::implementation_defined: return AbortOutcome::guests_own;
+    case FaultKind::address_size:
+    case FaultKind::translation:
+    case FaultKind::access_flag:
+    case FaultKind::permission: return AbortOutcome::stage_2;
+    case FaultKind::tlb_conflict: return AbortOutcome::flush;
+    case FaultKind::granule_protection:
+    case FaultKind::reserved: break;
+  }
+  return AbortOutcome::unexplained;
+}
+
 // A data abort from a lower Exception level at `ipa`. MmioRead or MmioWrite when the syndrome describes the access
 // (ISV); NestedPageFault when it does not; FailEntry for faults that no access of the guest explains (TLB conflict,
 // parity, reserved codes).

@@ -189,6 +189,10 @@ std::optional<std::uint32_t> fetch_guest(std::uint64_t va) noexcept {
   return static_cast<std::uint32_t>(read_guest(place, AccessWidth::word));
 }
 
+void flush_guest_tlb() noexcept {
+  __asm__ volatile("tlbi vmalls12e1\n\tdsb nsh\n\tisb" ::: "memory");
+}
+
 std::uint64_t read_sp_el0() noexcept {
   return VCPU_READ_SYSREG(sp_el0);
 }

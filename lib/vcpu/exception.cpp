@@ -174,15 +174,12 @@ namespace {
   const Fsc fsc = iss.get<DataAbortIss::DFSC>();
   const bool on_walk = iss.get<DataAbortIss::S1PTW>();
   std::uint64_t ipa = fault_ipa(exit.hpfar, exit.far, on_walk);
-  switch (fault_status(fsc).kind) {
-    case FaultKind::external_abort:
-    case FaultKind::alignment:
-    case FaultKind::tag_check:
-    case FaultKind::unsupported_hw_update:
-    case FaultKind::implementation_defined:
-      // Caused by the guest's own access: the guest's own exception.
+  switch (abort_outcome(fault_status(fsc).kind)) {
+    case AbortOutcome::guests_own:
       return vcpu.inject_data_abort(exit.far, fsc, iss.get<DataAbortIss::WnR>()).has_value();
-    default: break;
+    case AbortOutcome::flush: hw::flush_guest_tlb(); return true;
+    case AbortOutcome::unexplained: return ExitPath::leave(vcpu, decode_data_abort(exit, ipa));
+    case AbortOutcome::stage_2: break;
   }
   if (!hpfar_is_valid(fsc, on_walk) && fault_status(fsc).kind == FaultKind::permission) {
     const Spsr spsr = exit.frame.spsr;
@@ -210,8 +207,11 @@ namespace {
   const InstructionAbortIss iss = InstructionAbortIss::from(exit.esr.get<Esr::ISS>());
   const Fsc fsc = iss.get<InstructionAbortIss::IFSC>();
   const bool on_walk = iss.get<InstructionAbortIss::S1PTW>();
-  if (fault_status(fsc).kind == FaultKind::external_abort) {
-    return vcpu.inject_instruction_abort(exit.far, fsc).has_value();
+  switch (abort_outcome(fault_status(fsc).kind)) {
+    case AbortOutcome::guests_own: return vcpu.inject_instruction_abort(exit.far, fsc).has_value();
+    case AbortOutcome::flush: hw::flush_guest_tlb(); return true;
+    case AbortOutcome::unexplained:
+    case AbortOutcome::stage_2: break;
   }
   std::uint64_t ipa = fault_ipa(exit.hpfar, exit.far, on_walk);
   if (!hpfar_is_valid(fsc, on_walk) && fault_status(fsc).kind == FaultKind::permission) {

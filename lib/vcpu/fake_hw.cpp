@@ -188,6 +188,9 @@ std::optional<std::uint32_t> fetch_guest(std::uint64_t va) noexcept {
 SctlrEl1 read_sctlr_el1() noexcept {
   return fake::cpu().el1.sctlr_el1;
 }
+void flush_guest_tlb() noexcept {
+  fake::cpu().log.emplace_back("flush_guest_tlb");
+}
 std::uint64_t read_sp_el0() noexcept {
   return fake::cpu().sp_el0;
 }

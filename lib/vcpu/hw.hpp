@@ -96,6 +96,9 @@ void write_guest(const GuestPlace& place, AccessWidth width, std::uint64_t value
 // The instruction at `va`; empty when it is not mapped (any more).
 [[nodiscard]] std::optional<std::uint32_t> fetch_guest(std::uint64_t va) noexcept;
 
+// Drops what this CPU's TLBs hold of the bound vCPU's VM, both stages.
+void flush_guest_tlb() noexcept;
+
 // Stack pointers of the bound vCPU. SP_EL0 is live in the exit handlers only: run() saves and loads it.
 [[nodiscard]] std::uint64_t read_sp_el0() noexcept;
 void write_sp_el0(std::uint64_t value) noexcept;

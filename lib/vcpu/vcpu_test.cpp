@@ -359,6 +359,60 @@ TEST_F(VCpuTest, ExternalAbortIsTheGuestsOwn) {
   EXPECT_EQ(fake::cpu().entry_far, 0xABC0U);
 }
 
+// Every fault status, on data and on instructions: what the guest gets, or what run() returns.
+TEST_F(VCpuTest, EveryFaultStatusHasItsOutcome) {
+  prepare();
+  constexpr std::uint32_t kWalk = 1U << 7;
+  for (unsigned code = 0; code < 64; ++code) {
+    const auto fsc = static_cast<Fsc>(code);
+    for (const Ec ec : {Ec::data_abort_lower, Ec::instruction_abort_lower}) {
+      SCOPED_TRACE(std::to_string(code) + (ec == Ec::data_abort_lower ? " data" : " instruction"));
+      fake::cpu().entry.reset();
+      fake::cpu().log.clear();
+      vcpu.trap_frame().set_exception_pc(kEntry);
+      switch (fault_status(fsc).kind) {
+        case FaultKind::external_abort:
+        case FaultKind::parity:
+        case FaultKind::alignment:
+        case FaultKind::tag_check:
+        case FaultKind::unsupported_hw_update:
+        case FaultKind::implementation_defined: {
+          run(sync_exit(ec, code, 0xABC0), interrupt());
+          const auto iss = DataAbortIss::from(fake::cpu().entry_esr.get<Esr::ISS>());
+          EXPECT_EQ(fake::cpu().entry_esr.get<Esr::EC>(),
+                    ec == Ec::data_abort_lower ? Ec::data_abort_same : Ec::instruction_abort_same);
+          EXPECT_EQ(iss.get<DataAbortIss::DFSC>(), fsc);
+          EXPECT_EQ(fake::cpu().entry_far, 0xABC0U);
+          ASSERT_TRUE(fake::cpu().entry);
+          EXPECT_EQ(fake::cpu().entry->elr_el1, kEntry);
+          break;
+        }
+        case FaultKind::tlb_conflict:
+          run(sync_exit(ec, code), interrupt());
+          EXPECT_THAT(fake::cpu().log, Contains("flush_guest_tlb"));
+          EXPECT_EQ(pc(), kEntry) << "executed again";
+          EXPECT_FALSE(fake::cpu().entry);
+          break;
+        case FaultKind::address_size:
+        case FaultKind::translation:
+        case FaultKind::access_flag:
+        case FaultKind::permission: {
+          // On a walk, so that it is the same for both, and for permission faults too.
+          const Exit exit = run(sync_exit(ec, code | kWalk, 0x123, 0x7000'0000));
+          const auto* fault = exit.get_if<Exit::NestedPageFault>();
+          ASSERT_NE(fault, nullptr);
+          EXPECT_TRUE(fault->on_table_walk);
+          EXPECT_EQ(fault->addr, 0x7000'0000U);
+          EXPECT_EQ(fault->is_fetch, ec == Ec::instruction_abort_lower);
+          break;
+        }
+        case FaultKind::granule_protection:
+        case FaultKind::reserved: EXPECT_TRUE(run(sync_exit(ec, code)).is<Exit::FailEntry>()); break;
+      }
+    }
+  }
+}
+
 // --- calls ----------------------------------------------------------------------------------------------------------
 
 TEST_F(VCpuTest, HypercallCarriesItsArguments) {

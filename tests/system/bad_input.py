@@ -151,8 +151,6 @@ def bundles(folder: Path) -> list[tuple[list, str]]:
         (dts("both", vm('firmware = "k";')), "firmware"),
         (dts("neither", vm().replace('kernel = "k";', "")), "kernel"),
         (dts("affinity", vm("affinity = <0 1>;")), "one CPU per vCPU"),
-        (dts("twice", vm("affinity = <1 1>;", cpus="<2>")), "each once"),
-        (dts("order", vm("affinity = <1 0>;", cpus="<2>")), "ascending order"),
         (dts("far", vm("affinity = <100>;")), "CPU"),
         (dts("gic", vm("gic-version = <1>;")), "gic-version"),
         (dts("unknown", vm("cpu-model = <1>;")), "cpu-model"),
@@ -166,7 +164,6 @@ def bundles(folder: Path) -> list[tuple[list, str]]:
         (dts("level2", vm(), rest="hypervisor { log-level = <1>; };"), "log-level"),
         (dts("hypervisor", vm(), rest="hypervisor { colour = <1>; };"), "colour"),
         (dts("bootargs", vm("bootargs = <1>;")), "bootargs"),
-        (["--vm", good, "--vm", good], "both want CPU 0"),
         (["--vm", good, "--log", "loud"], "the levels are"),
     ]
 

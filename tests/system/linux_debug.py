@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Linux finds breakpoints, watchpoints and performance monitors, and they work: a process that debugs another one and
 counts its cycles (guests/linux-programs/hwdebug.cpp), on all CPUs at once. With --pmu off there are no performance
-monitors. Arguments: CPU model, number of vCPUs, on or off."""
+monitors. Arguments: CPU model, number of vCPUs, on or off, options of
+`./x run`."""
 import re
 import sys
 import tempfile
@@ -21,7 +22,7 @@ def test() -> None:
         program = (ROOT / "build/el2/guests/hwdebug").read_bytes()
         initrd.write_bytes(paths.GUEST_INITRAMFS.read_bytes() + initramfs.appendix({"usr/bin/hwdebug": program}))
         with Machine("--kernel", paths.GUEST_KERNEL, "--initrd", initrd, "--append", "console=ttyAMA0 cryptomgr.notests",
-                     "--cpu", cpu, "--vcpus", count, "--pmu", pmu) as machine:
+                     "--cpu", cpu, "--vcpus", count, "--pmu", pmu, *sys.argv[4:]) as machine:
             machine.boot()
             found = machine.shell("dmesg | grep hw-breakpoint")
             counts = re.search(r"found (\d+) breakpoint and (\d+) watchpoint registers", found)

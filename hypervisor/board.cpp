@@ -143,7 +143,8 @@ BoardResult<void> read_timer(const void* tree, TimerInfo& timer) noexcept {
   return {};
 }
 
-// [dtbinding] "ARM Performance Monitor Units". A board whose CPUs differ has a node for each kind, with one PPI for all.
+// [dtbinding] "ARM Performance Monitor Units". A board whose CPUs differ has a node for each kind, with one PPI for
+// all.
 std::uint32_t read_pmu(const void* tree) noexcept {
   for (const char* compatible : {"arm,armv8-pmuv3", "arm,cortex-a35-pmu", "arm,cortex-a53-pmu", "arm,cortex-a55-pmu",
                                  "arm,cortex-a57-pmu", "arm,cortex-a65-pmu", "arm,cortex-a72-pmu", "arm,cortex-a73-pmu",

@@ -77,8 +77,8 @@ TEST_F(GuestFdt, FourCpusWithLinuxAsQemuWritesIt) {
 }
 
 TEST_F(GuestFdt, TwentyCpusWithTwoAff1ValuesAsQemuWritesIt) {
-  const void* fdt =
-      write({.ram = {0x40000000, std::uint64_t{4096} << 20}, .cpus = 20, .cpu_compatible = "arm,cortex-a57", .pmu = true});
+  const void* fdt = write(
+      {.ram = {0x40000000, std::uint64_t{4096} << 20}, .cpus = 20, .cpu_compatible = "arm,cortex-a57", .pmu = true});
   EXPECT_EQ(listing(fdt), listing(recorded("virt_20").data()));
 }
 

@@ -3,7 +3,6 @@
 import json
 import os
 
-from commands import coverage
 from xlib import arm64, cmake, packages, paths, sources, ui
 
 
@@ -29,10 +28,6 @@ def _tidy(preset: str) -> None:
                       "-j", str(len(os.sched_getaffinity(0))), *files], log=f"tidy-{preset}")
 
 
-def _coverage() -> None:
-    ui.say(f"the unit tests run {coverage.check()}")
-
-
 def _sanitizers() -> None:
     cmake.build("host-sanitize")
     with ui.Step("running the unit tests with ASan and UBSan") as step:
@@ -47,7 +42,6 @@ def main(argv: list[str]) -> int:
         "format": _format,
         "EL2 with clang": lambda: cmake.build("el2-clang"),
         "sanitizers": _sanitizers,
-        "coverage": _coverage,
         "clang-tidy, host": lambda: _tidy("host-sanitize"),
         "clang-tidy, EL2": lambda: _tidy("el2-clang"),
     }

@@ -464,7 +464,7 @@ void CpuLoop::look_at_sleeper(VcpuSlot& slot) noexcept {
   }
 }
 
-void CpuLoop::sample(VcpuSlot& slot, std::uint64_t now) noexcept {
+void CpuLoop::sample_guest(VcpuSlot& slot, std::uint64_t now) noexcept {
   next_sample_ = now + sample_period();
   slot.vcpu->record({.pc = slot.vcpu->trap_frame().exception_pc(),
                      .esr = VCPU_READ_SYSREG(esr_el1),
@@ -517,7 +517,7 @@ bool CpuLoop::handle_interrupt(std::uint32_t intid) noexcept {
   // At each interrupt, not only at the timer's own: one that comes without end may keep that from being taken.
   if (in_guest_) {
     if (const std::uint64_t now = el2::counter_ticks(); now >= next_sample_) {
-      sample(*loaded_, now);
+      sample_guest(*loaded_, now);
       arm(now);
     }
   }

@@ -70,7 +70,7 @@ class CpuLoop {
   void on_pmu() noexcept;
   void raise_linked(std::uint32_t intid) noexcept;
   void on_due(VcpuSlot& slot, std::uint64_t now) noexcept;
-  void sample(VcpuSlot& slot, std::uint64_t now) noexcept;
+  void sample_guest(VcpuSlot& slot, std::uint64_t now) noexcept;
   [[nodiscard]] VgicCpuMask raise_timers(VcpuSlot& slot, std::uint64_t now) noexcept;
   [[nodiscard]] std::uint64_t wait_ends(const VcpuSlot& slot, std::uint64_t now) const noexcept;
   void arm(std::uint64_t now, std::uint64_t at_the_latest = Deadlines::kNever) noexcept;

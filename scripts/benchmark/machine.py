@@ -83,21 +83,23 @@ def run_floor(model: str, traced_row: str | None = None) -> rows.Run:
     return result
 
 
-def run_beside(model: str, vcpus: int, memory_mib: int, idle_vms: int, idle_vcpus: int) -> rows.Run:
-    """The benchmark in a VM of this size, with idle VMs beside it, each vCPU on a CPU of its own."""
+def run_beside(model: str, vcpus: int, memory_mib: int, idle_vms: int, idle_vcpus: int, shared: bool = False) -> rows.Run:
+    """The benchmark in a VM of this size, with idle VMs beside it, each vCPU on a CPU of its own, or all on one CPU."""
     with TemporaryDirectory(prefix="arm-vcpu-bench-") as name:
         folder = Path(name)
         dts, dtb, out = folder / "bench.dts", folder / "bench.dtb", folder / "out"
-        main = bundle.SingleVm(GUEST_IMAGE, None, None, "", vcpus, memory_mib, "error", "on")
+        bootargs = SHARED_BOOTARGS if shared else ""
+        main = bundle.SingleVm(GUEST_IMAGE, None, None, bootargs, vcpus, memory_mib, "error", "on")
         idle = ""
         for number in range(idle_vms):
             first = vcpus + number * idle_vcpus
+            cpus = [0] * idle_vcpus if shared else range(first, first + idle_vcpus)
             idle += (f'    idle{number} {{ compatible = "{bundle.VM_COMPATIBLE}"; kernel = "kernel"; bootargs = "idle"; '
                      f"cpus = <{idle_vcpus}>; memory-mib = <{IDLE_MIB}>; gic-version = <3>; "
-                     f"affinity = <{' '.join(map(str, range(first, first + idle_vcpus)))}>; }};\n")
+                     f"affinity = <{' '.join(map(str, cpus))}>; }};\n")
         dts.write_text(bundle.source(main).replace("  vms {\n", "  vms {\n" + idle), encoding="utf-8")
         bundle.compile_dts(dts, dtb)
-        words = qemu.command(MODELS.get(model, model), vcpus + idle_vms * idle_vcpus,
+        words = qemu.command(MODELS.get(model, model), 1 if shared else vcpus + idle_vms * idle_vcpus,
                              qemu.memory_mib(memory_mib + idle_vms * IDLE_MIB, dtb), dtb, True, plugin_words(out))
         result = until_done(words, out, SECONDS * 5)
     if not result.complete:

@@ -132,7 +132,7 @@ def main(argv: list[str]) -> int:
         return _host()
     if options.growth:
         machine.ready()
-        return max([growth.run(model, options.growth == "short") for model in options.cpu or ["max"]])
+        return max([growth.run(model, options.growth) for model in options.cpu or ["max"]])
     old = gate.load(Path(options.compare)) if options.compare else None
     models = list(machine.MODELS) if options.check or options.update_baseline else options.cpu or list(machine.MODELS)
     machine.ready()

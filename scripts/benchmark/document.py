@@ -19,16 +19,17 @@ def _table(head: list[str], lines: list[list[object]], numbers: bool = True) -> 
 def _costs(data: dict, model: str) -> str:
     peers = data.get("peers", {}).get("rows", {}).get(model, {})
     lines = []
+    out = any("out" in figures for figures in data["rows"][model].values())  # measured with --untraced
     for name, text in rows.names().items():
         ours = data["rows"][model].get(name, {})
         theirs = [peers.get(peer, {}).get(name) for peer in PEERS]
         floor, on = ours.get("floor"), ours.get("on")
         best = min((cost for cost in theirs if cost is not None), default=None)
-        lines.append([text, floor, ours.get("off"), on, f"{on / floor:.2f}" if on and floor else None, *theirs,
+        lines.append([text, floor, *([ours.get("out")] if out else []), ours.get("off"), on, f"{on / floor:.2f}" if on and floor else None, *theirs,
                       f"{on / best:.2f}" if on and best else None])
-    lines.append(["reset to the guest's first instruction", None, None, _million(data["boot"][model]), None,
+    lines.append(["reset to the guest's first instruction", None, *([None] if out else []), None, _million(data["boot"][model]), None,
                   *(_million(peers.get("boot", {}).get(peer)) for peer in PEERS), None])
-    return _table(["operation", "floor", "off", "on", "on / floor", *PEERS.values(), "on / best peer"], lines)
+    return _table(["operation", "floor", *(["none"] if out else []), "off", "on", "on / floor", *PEERS.values(), "on / best peer"], lines)
 
 
 def _million(count: int | None) -> str | None:

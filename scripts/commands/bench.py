@@ -72,16 +72,16 @@ def table(results: dict, old: dict | None) -> str:
     for model, by_row in results["rows"].items():
         out = any("out" in figures for figures in by_row.values())
         lines += ["", f"{model}: instructions for one operation, the trapping one included",
-                  f"  {'row':<19}{'operation':<55}{'floor':>6}{'recorder:' + (' out' if out else ''):>{13 if out else 10}}{'off':>7}"
+                  f"  {'row':<19}{'operation':<55}{'floor':>6}{'recorder:' + (' none' if out else ''):>{16 if out else 11}}{'off':>7}"
                   f"{'on':>7}{'on/floor':>10}" + ("   before" if old else "")]
         for name, figures in by_row.items():
             floor = figures.get("floor")
             before = (old or {"rows": {}})["rows"].get(model, {}).get(name, {}).get("on")
-            compiled_out = f"{figures['out']:>13}" if out else " " * 10
+            compiled_out = f"{figures['out']:>16}" if out else " " * 11
             lines.append(f"  {name:<19}{texts[name]:<55}{floor or '-':>6}{compiled_out}{figures['off']:>7}{figures['on']:>7}"
                          + (f"{figures['on'] / floor:>10.2f}" if floor else f"{'-':>10}")
                          + _change(figures["on"], before))
-        lines.append(f"  {'boot':<19}{'reset to the first instruction of the guest':<55}{results['boot'][model]:>30}")
+        lines.append(f"  {'boot':<19}{'reset to the first instruction of the guest':<55}{results['boot'][model]:>{36 if out else 31}}")
     lines += ["", *(f"  {name}: not measured: {why}" for name, why in results["skipped"].items())]
     sizes = results["image"]
     lines.append(f"  image: {sum(sizes.values())} bytes: " + ", ".join(f"{what} {size}" for what, size in sizes.items()))

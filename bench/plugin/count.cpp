@@ -11,6 +11,7 @@
 //            trace=all     of every row
 //
 // Counters are not atomic: QEMU has to run with thread=single, as -icount makes it.
+#include <algorithm>
 #include <cinttypes>
 #include <cstdio>
 #include <cstdlib>
@@ -118,10 +119,7 @@ void on_instruction(unsigned cpu, void* data) {
 
 bool is_wait(std::uint64_t address) {
   const std::uint64_t offset = address - g_image;
-  for (const auto& [low, high] : g_waits) {
-    if (offset >= low && offset < high) return true;
-  }
-  return false;
+  return std::ranges::any_of(g_waits, [=](const auto& wait) { return offset >= wait.first && offset < wait.second; });
 }
 
 // One object for each instruction, however often QEMU translates it.
@@ -172,11 +170,12 @@ bool take_argument(const char* word) {
     g_traced_row = g_trace_all ? -1 : std::strtol(word + 6, nullptr, 10);
     return true;
   }
-  std::uint64_t low = 0;
-  std::uint64_t high = 0;
-  if (std::sscanf(word, "wait=%" SCNx64 "-%" SCNx64, &low, &high) != 2) return false;
-  g_waits.emplace_back(low, high);
-  return true;
+  if (std::strncmp(word, "wait=", 5) != 0) return false;
+  char* end = nullptr;
+  const std::uint64_t low = std::strtoull(word + 5, &end, 16);
+  if (*end != '-') return false;
+  g_waits.emplace_back(low, std::strtoull(end + 1, &end, 16));
+  return *end == '\0';
 }
 
 }  // namespace

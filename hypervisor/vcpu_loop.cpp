@@ -96,7 +96,6 @@ void record_injection(const VcpuSlot& slot, std::uint32_t intid, unsigned target
 bool VcpuLoop::halt(const Exit::Halt& wait) noexcept {
   if (wait.is_wfe) return !cpu_.others_wait() || leave(Leave::yields);
   slot_.wait_deadline = wait.has_deadline ? std::optional{wait.deadline} : std::nullopt;
-  if (vgic().park_empty(slot_.index, gic_)) return leave(Leave::waits);
   VgicCpuMask raised{};
   bool wakes = false;
   {

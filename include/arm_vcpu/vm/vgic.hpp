@@ -99,9 +99,7 @@ class Vgic {
   template <GicHypInterface H>
   [[nodiscard]] VgicCpuMask park(unsigned cpu, H& h) noexcept;
   // For a vCPU that waits and stays loaded, on its own CPU, without the caller's lock. False: take the long way.
-  // park_empty() is park() when the list registers are empty; the others do what the vector does while the guest runs.
-  template <GicHypInterface H>
-  [[nodiscard]] bool park_empty(unsigned cpu, H& h) noexcept;
+  // They do what the vector does while the guest runs.
   template <GicHypInterface H>
   [[nodiscard]] bool deliver_timer(unsigned cpu, H& h) noexcept;
   template <GicHypInterface H>
@@ -215,8 +213,6 @@ class Vgic {
   [[nodiscard]] VgicCpuMask disarm(unsigned cpu) noexcept;
   [[nodiscard]] VgicCpuMask retire_outside(unsigned cpu, unsigned count) noexcept;
   [[nodiscard]] VgicCpuMask deactivate_model(unsigned cpu, std::uint32_t intid) noexcept;
-  template <GicHypInterface H>
-  void keep_masks(unsigned cpu, H& h) noexcept;
   template <GicHypInterface H>
   [[nodiscard]] bool deliver(unsigned cpu, H& h, std::uint64_t lr) noexcept;
   template <GicHypInterface H>

@@ -36,27 +36,13 @@ VgicCpuMask Vgic::save(unsigned cpu, H& h) noexcept {
 template <GicHypInterface H>
 VgicCpuMask Vgic::park(unsigned cpu, H& h) noexcept {
   const VgicCpuMask kick = sync(cpu, h);
-  keep_masks(cpu, h);
-  return kick;
-}
-
-template <GicHypInterface H>
-void Vgic::keep_masks(unsigned cpu, H& h) noexcept {
   VgicCpu& c = cpus_[cpu];
   c.vmcr = h.read_ich_vmcr();
   for (unsigned n = 0; n < vtr_.active_priority_registers(); ++n) {
     c.ap0r[n] = h.read_ich_ap0r(n);
     c.ap1r[n] = h.read_ich_ap1r(n);
   }
-}
-
-// While `armed`, nothing waits in the model, and list register 0 is the only one in use.
-template <GicHypInterface H>
-bool Vgic::park_empty(unsigned cpu, H& h) noexcept {
-  const DirectInterrupts& direct = cpus_[cpu].direct;
-  if (direct.armed.load(std::memory_order_relaxed) == 0 || needs_flush(cpu) || !h.read_ich_lr(0).empty()) return false;
-  keep_masks(cpu, h);
-  return true;
+  return kick;
 }
 
 template <GicHypInterface H>

@@ -28,10 +28,10 @@ VcpuLoop::Leave VcpuLoop::run() noexcept {
     if (log_level() >= Level::trace) trace_area::print_live();
     trace_area::stream();
     if (vgic().needs_flush(slot_.index)) flush();
-    CHECK(vcpu().enter().has_value());
-    const Exit& exit = vcpu().last_exit();
-    ++slot_.exits[static_cast<unsigned>(kind_of(exit))];
-    if (!act_on(exit)) return leave_;
+    const Exit* exit{};
+    CHECK(vcpu().run(exit).has_value());
+    ++slot_.exits[static_cast<unsigned>(kind_of(*exit))];
+    if (!act_on(*exit)) return leave_;
   }
   return Leave::stops;
 }

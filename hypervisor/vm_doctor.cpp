@@ -141,7 +141,8 @@ VcpuWatch::Finding VcpuWatch::look(VcpuSlot& slot, VmDoctor& doctor) noexcept {
     if (smc_ && record.kind != trace::Kind::psci_call && record.kind != trace::Kind::smc_forwarded) {
       examine_record(slot, doctor, *smc_, examined);
     }
-    smc_ = is_call(record, Ec::smc64) ? std::optional{next_} : std::nullopt;
+    const bool asks_firmware = is_call(record, Ec::smc64) && record.outcome != trace::Outcome::answered;
+    smc_ = asks_firmware ? std::optional{next_} : std::nullopt;
     const bool refused = record.kind == trace::Kind::psci_call && static_cast<std::int32_t>(record.data >> 32) < 0;
     if (refused || is_made_undefined(record)) examine_record(slot, doctor, next_, examined);
     if (loops_.feed(record)) found = Finding::exit_loop;

@@ -161,9 +161,8 @@ class Aarch64VCpu final : VCpuContext {
   // not completed is executed again. An instruction that the CPU does not describe is carried out here, by one exit for
   // each of its accesses to what stage 2 does not map; the guest is entered behind it. Errors: not_bound.
   [[nodiscard]] Result<AxVCpuExitReason> run() noexcept;
-  // The same without a copy: the reason is last_exit(), until the next enter().
-  [[nodiscard]] Result<> enter() noexcept;
-  [[nodiscard]] const AxVCpuExitReason& last_exit() const noexcept { return exit_; }
+  // The same without a copy: the reason stays in the vCPU until the next run().
+  [[nodiscard]] Result<> run(const AxVCpuExitReason*& reason) noexcept;
 
   // Answers. Each moves the PC past the instruction; of an instruction with several accesses, the last one does.
   // Errors: no_access_pending.

@@ -412,13 +412,15 @@ void Aarch64VCpu::apply_debug() noexcept {
 }
 
 Result<AxVCpuExitReason> Aarch64VCpu::run() noexcept {
-  if (const Result<> entered = enter(); !entered) {
+  const AxVCpuExitReason* reason{};
+  if (const Result<> entered = run(reason); !entered) {
     return std::unexpected(entered.error());
   }
-  return exit_;
+  return *reason;
 }
 
-Result<> Aarch64VCpu::enter() noexcept {
+Result<> Aarch64VCpu::run(const AxVCpuExitReason*& reason) noexcept {
+  reason = &exit_;
   if (cpu_ == nullptr) {
     return fail(Errc::not_bound);
   }

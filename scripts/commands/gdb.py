@@ -55,6 +55,7 @@ def main(argv: list[str]) -> int:
         raise ui.Failure(f"gdb: --batch {own.batch}: no such file", 2)
     options = run_options.parse(rest)
     image = _prepare("el2-debug" if own.debug else "el2")
+    options.vectors = options.vectors or "plain"  # or a breakpoint would miss what the vectors answer
     if options.cpu.split(",")[0] != "max":
         qemu.check_cpu(options.cpu)
     with run._signals(), run._folder() as folder:

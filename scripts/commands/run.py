@@ -72,6 +72,7 @@ def _make_bundle(options: argparse.Namespace, folder: Path) -> bundle.Totals:
     initrd = paths.GUEST_INITRAMFS if options.default_initrd else options.initrd
     vm = bundle.SingleVm(kernel, options.firmware, initrd, run_options.bootargs(options), options.vcpus or 1,
                          options.memory or 512, options.log or "info", options.recorder or "on", options.trace,
+                         options.vectors,
                          options.pmu or "on", options.smc_allow or [], options.sve)
     if kernel:
         run_options.check_fits(kernel, initrd, vm.memory_mib)
@@ -94,6 +95,8 @@ def _bundle_of_files(options: argparse.Namespace, folder: Path, dtb: Path) -> bu
             vm.set_string("pmu", options.pmu)
     if options.log:
         root.child("hypervisor").set_string("log-level", options.log)
+    if options.vectors:
+        root.child("hypervisor").set_string("vectors", options.vectors)
     if options.recorder:
         root.child("hypervisor").set_string("recorder", options.recorder)
     if options.trace:

@@ -70,7 +70,7 @@ FAULTS = [
     Fault("mmio-hole-read", MMIO, 3, "a read just behind the UART"),
     Fault("mmio-hole-write", MMIO, 3, "a write where no device is"),
     Fault("mmio-width", MMIO, 3, "8 bytes of a device that takes 4"),
-    Fault("mmio-past-end", MMIO, 3, "8 bytes at the UART's last 4"),
+    Fault("mmio-past-end", MMIO, 3, "a pair of words: the second is behind the UART's last"),
     Fault("mmio-behind-ram", MMIO, 3, "a read of RAM that is not there"),
     _simulated("hidden-device", MMIO, 3, "a stage-2 mapping hides the UART"),
     Fault("mmio-pair", MMIO, 3, "LDP whose second register is behind the UART"),

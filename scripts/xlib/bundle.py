@@ -28,6 +28,7 @@ class SingleVm:
     log_level: str
     recorder: str = "on"
     trace_file: Path | None = None
+    vectors: str | None = None  # None: the hypervisor's default
     pmu: str = "on"
     smc_allow: list[tuple[int, int]] = field(default_factory=list)
     sve_bits: int | None = None  # None: as long as the CPU has
@@ -82,11 +83,12 @@ def source(vm: SingleVm) -> str:
         lines.append(f"sve-bits = <{vm.sve_bits}>;")
     body = "".join(f"      {line}\n" for line in lines)
     trace = f"trace-file = {quoted(str(vm.trace_file))}; " if vm.trace_file else ""
+    vectors = f'vectors = "{vm.vectors}"; ' if vm.vectors else ""
     return ("/dts-v1/;\n/ {\n"
             f'  compatible = "{COMPATIBLE}";\n  description = "made by ./x run";\n'
             f"  images {{\n{images}  }};\n"
             f'  vms {{\n    vm0 {{\n      compatible = "{VM_COMPATIBLE}";\n{body}    }};\n  }};\n'
-            f'  hypervisor {{ log-level = "{vm.log_level}"; recorder = "{vm.recorder}"; {trace}}};\n}};\n')
+            f'  hypervisor {{ log-level = "{vm.log_level}"; recorder = "{vm.recorder}"; {vectors}{trace}}};\n}};\n')
 
 
 def compile_dts(dts: Path, dtb: Path) -> None:

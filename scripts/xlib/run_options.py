@@ -80,6 +80,8 @@ def _parser() -> _Parser:
     p.add_argument("--timeout", metavar="SECONDS", type=float, help="end the machine after this long, status 124")
     p.add_argument("--log", metavar="LEVEL", help="the hypervisor's log: " + ", ".join(bundle.LOG_LEVELS))
     p.add_argument("--trace", metavar="FILE", help="write every record of the exit recorder to FILE (vcpuscope reads it)")
+    p.add_argument("--vectors", choices=["answering", "plain"],
+                   help="whether the vectors answer simple exits themselves; plain under ./x gdb (default answering)")
     p.add_argument("--recorder", choices=["on", "off"], help="the exit recorder (default on)")
     p.add_argument("--qemu-arg", metavar="ARG", action="append", default=[], help="one more argument for QEMU")
     return p

@@ -7,7 +7,7 @@ from gdb_session import EXITS, Session, expect
 from harness import check, run
 
 # Where to stop, what the exit is there, and who must be among the callers.
-PLACES = [("arm_vcpu::Aarch64VCpu::run", None, "run_until_off"),
+PLACES = [("arm_vcpu::Aarch64VCpu::run", None, "VcpuLoop::run"),
           ("vmexit_handler", None, "Aarch64VCpu::run"),
           ("handle_exception_sync", None, "vmexit_handler"),
           ("handle_data_abort", 0x24, "handle_exception_sync"),

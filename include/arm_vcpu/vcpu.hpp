@@ -160,7 +160,13 @@ class Aarch64VCpu final : VCpuContext {
   // Enters the guest; returns at the next exit that the vCPU does not handle itself. An access that was reported and
   // not completed is executed again. An instruction that the CPU does not describe is carried out here, by one exit for
   // each of its accesses to what stage 2 does not map; the guest is entered behind it. Errors: not_bound.
-  [[nodiscard]] Result<AxVCpuExitReason> run() noexcept;
+  [[nodiscard]] Result<AxVCpuExitReason> run() noexcept {
+    const AxVCpuExitReason* reason{};
+    if (const Result<> entered = run(reason); !entered) {
+      return std::unexpected(entered.error());
+    }
+    return *reason;
+  }
   // The same without a copy: the reason stays in the vCPU until the next run().
   [[nodiscard]] Result<> run(const AxVCpuExitReason*& reason) noexcept;
 

@@ -411,14 +411,6 @@ void Aarch64VCpu::apply_debug() noexcept {
   hw::write_mdscr(registers_.mdscr_el1);
 }
 
-Result<AxVCpuExitReason> Aarch64VCpu::run() noexcept {
-  const AxVCpuExitReason* reason{};
-  if (const Result<> entered = run(reason); !entered) {
-    return std::unexpected(entered.error());
-  }
-  return *reason;
-}
-
 Result<> Aarch64VCpu::run(const AxVCpuExitReason*& reason) noexcept {
   reason = &exit_;
   if (cpu_ == nullptr) {

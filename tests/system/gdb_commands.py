@@ -54,7 +54,7 @@ def test_at_mmio(session: Part) -> None:
     expect(why, rf"ESR_EL2 {esr:#x}: EC 0x24 data abort", "why")
     expect(why, r"(pl011@9000000|GICD|GICR of vCPU 0)\+0x", "the device")
     expect(session.of("exits 3 --vcpu 0.0"), rf"data_abort_lower +open +0x\w+ .* at IPA {ipa:#x}", "exits --vcpu")
-    expect(session.of("s2 0x9000018"), r"translation fault, level 1\n +an access exits; at this IPA: pl011@9000000\+0x18", "s2")
+    expect(session.of("s2 0x9000018"), r"translation fault, level 3\n +an access exits; at this IPA: pl011@9000000\+0x18", "s2")
 
 
 def test_in_guest(session: Part) -> None:

@@ -57,6 +57,7 @@ void count(unsigned self) noexcept {
   u64 n = 0;
   while (physical_counter() < end) {
     for (int i = 0; i < 100; ++i) g_counts[self].value = ++n;
+    asm volatile("yield");  // QEMU lets another CPU go on here; without, one of two may get all of the instructions
   }
 }
 

@@ -73,6 +73,12 @@ void answer(fuzz::Input& input, Aarch64VCpu& vcpu, const Exit& exit) {
   if (!is_set) FUZZ_CHECK(!vcpu.complete_sysreg_write());
   if (!is_write) FUZZ_CHECK(vcpu.trap_frame().exception_pc() == pc);
   const std::uint64_t value = input.number();
+  // AArch32 EL0 has instructions of two bytes: T32, with ESR_EL2.IL 0.
+  constexpr std::uint64_t kT32 = 1U << 5;
+  const ExitFrame& frame = vcpu.exit_frame();
+  const bool is_short =
+      frame.frame.spsr.get<Spsr::nRW>() && (frame.frame.spsr.raw & kT32) != 0 && !frame.esr.get<Esr::IL>();
+  const std::uint64_t behind = pc + (is_short ? 2 : 4);
   switch (input.below(6)) {
     case 0: FUZZ_CHECK(vcpu.inject_undefined().has_value()); break;
     case 1:
@@ -85,14 +91,14 @@ void answer(fuzz::Input& input, Aarch64VCpu& vcpu, const Exit& exit) {
         FUZZ_CHECK(vcpu.complete_mmio_read(value).has_value());
         // An instruction that is emulated has not been carried out before run() says so.
         const std::uint64_t next = vcpu.trap_frame().exception_pc();
-        FUZZ_CHECK(next == pc + 4 || next == pc);
+        FUZZ_CHECK(next == behind || next == pc);
         FUZZ_CHECK(!vcpu.complete_mmio_read(value));
       } else if (is_get) {
         FUZZ_CHECK(vcpu.complete_sysreg_read(value).has_value());
-        FUZZ_CHECK(vcpu.trap_frame().exception_pc() == pc + 4);
+        FUZZ_CHECK(vcpu.trap_frame().exception_pc() == behind);
       } else if (is_set) {
         FUZZ_CHECK(vcpu.complete_sysreg_write().has_value());
-        FUZZ_CHECK(vcpu.trap_frame().exception_pc() == pc + 4);
+        FUZZ_CHECK(vcpu.trap_frame().exception_pc() == behind);
       } else if (exit.is<Exit::Hypercall>()) {
         vcpu.set_return_value(value);
       }

@@ -17,7 +17,7 @@ using Pending = ExitPath::Pending;
 bool handle_wfx(Aarch64VCpu& vcpu) noexcept {
   const WfxIss iss = WfxIss::from(ExitPath::exit(vcpu).esr.get<Esr::ISS>());
   const bool holds = !aarch32_condition_fails(ExitPath::exit(vcpu));
-  ExitPath::skip_instruction(vcpu);  // a wait that ends at once is a legal wait
+  ExitPath::advance(vcpu);  // a wait that ends at once is a legal wait
   if (!holds) {
     return true;
   }
@@ -150,7 +150,7 @@ bool respond(Aarch64VCpu& vcpu, MmioResponder& responder) noexcept {
     }
     ExitPath::frame(vcpu).set_gpr(rt, value);
   }
-  ExitPath::skip_instruction(vcpu);
+  ExitPath::advance(vcpu);
   return true;
 }
 

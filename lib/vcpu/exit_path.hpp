@@ -35,7 +35,6 @@ struct ExitPath {
   static void apply_debug(Aarch64VCpu& vcpu) noexcept { vcpu.apply_debug(); }
   // The instruction has been executed.
   static void advance(Aarch64VCpu& vcpu) noexcept { finish_instruction(vcpu.frame, vcpu.esr.get<Esr::IL>()); }
-  static void skip_instruction(Aarch64VCpu& vcpu) noexcept { advance(vcpu); }
   // What handlers return.
   static bool emulate(Aarch64VCpu& vcpu, std::uint64_t ipa) noexcept { return !vcpu.begin_emulation(ipa); }
   static void trap_memory_registers(Aarch64VCpu& vcpu, bool trap) noexcept { vcpu.trap_memory_registers(trap); }

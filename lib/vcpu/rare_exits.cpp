@@ -89,7 +89,7 @@ bool handle_pair(Aarch64VCpu& vcpu) noexcept {
   const ExitFrame& exit = ExitPath::exit(vcpu);
   const auto iss = Cp15PairIss::from(exit.esr.get<Esr::ISS>());
   if (!condition_holds(exit.frame, iss.get<Cp15PairIss::CV>(), iss.get<Cp15PairIss::COND>())) {
-    ExitPath::skip_instruction(vcpu);
+    ExitPath::advance(vcpu);
     return true;
   }
   const unsigned which = iss.get<Cp15PairIss::CRm>() * 16U + iss.get<Cp15PairIss::Opc1>();
@@ -136,7 +136,7 @@ bool handle_cp15(Aarch64VCpu& vcpu) noexcept {
   }
   const auto iss = Cp15Iss::from(exit.esr.get<Esr::ISS>());
   if (!condition_holds(exit.frame, iss.get<Cp15Iss::CV>(), iss.get<Cp15Iss::COND>())) {
-    ExitPath::skip_instruction(vcpu);
+    ExitPath::advance(vcpu);
     return true;
   }
   const bool is_known = iss.get<Cp15Iss::Opc1>() == 0 && iss.get<Cp15Iss::CRn>() == 14 && iss.get<Cp15Iss::CRm>() == 2;

@@ -77,10 +77,13 @@ void check_timer(const CapturedState& state, DiagnosisList& out) noexcept {
 
   if (state.run->parked && !state.run->off) {
     // A guest that has the interrupt disabled, or masked by priority, sleeps on by its own wish: WFI wakes all the same
-    // when the hypervisor looks. So only a vCPU that nobody has looked at since counts.
+    // when the hypervisor looks. So a vCPU counts that nobody has looked at since, or whose interrupt is nowhere: masked
+    // or not, it would be pending.
     const bool slept_through = !state.run->since || *state.run->since - timer.cntvoff_el2 <= timer.cntv_cval_el0;
     const InterruptView* irq = irq_of(state, timer.intid);
-    if (!slept_through || (irq != nullptr && (!irq->enabled || irq->active))) return;
+    const bool is_nowhere = irq != nullptr && state.interrupts && !irq->pending && !irq->in_lr && !irq->queued &&
+                            !in_list_register(state, timer.intid);
+    if ((!slept_through && !is_nowhere) || (irq != nullptr && (!irq->enabled || irq->active))) return;
     Report report{state, Code::timer_sleeps, Confidence::certain};
     report.what("{}: waits in WFI, and its virtual timer expired {} ago", Who{state}.view(), time.view());
     add_timer(report, timer);
@@ -88,6 +91,10 @@ void check_timer(const CapturedState& state, DiagnosisList& out) noexcept {
       report.note("timer interrupt", "INTID {}, enabled, {}", timer.intid, irq->pending ? "pending" : "not pending");
     }
     if (state.exit != nullptr) report.code_at("goes on at", state.exit->frame.elr);
+    if (!slept_through) {
+      report.cause(
+          "the physical timer interrupt was taken before the WFI and is still active on the physical GIC: it cannot come again");
+    }
     report.rejects(Code::timer_ticks, "the vCPU is parked: it could not take the interrupt if it had it");
     report.done(out);
     return;

@@ -34,6 +34,16 @@ TEST_F(Interrupts, AParkedVcpuSleepsThroughItsTimer) {
   EXPECT_THAT(text(), HasSubstr("expired 999"));
 }
 
+// Its physical interrupt is active for nobody: the WFI after the expiry has nothing to wake it.
+TEST_F(Interrupts, AParkedVcpuWhoseTimerInterruptIsNowhere) {
+  state.run = RunState{.bound = true, .parked = true, .since = 10 * kHz + kHz / 2};
+  EXPECT_THAT(health(), ElementsAre(Code::timer_sleeps));
+  EXPECT_THAT(text(), HasSubstr("still active on the physical GIC"));
+  state.interrupts.reset();
+  look(trigger::HealthCheck{});
+  EXPECT_THAT(codes(), IsEmpty()) << "nobody knows where it is";
+}
+
 TEST_F(Interrupts, SleepThatIsHealthy) {
   state.run = RunState{.parked = true, .since = 9 * kHz};
   state.timer->now = 10 * kHz + 0x1000 + kHz / 100;
@@ -48,7 +58,12 @@ TEST_F(Interrupts, SleepThatIsHealthy) {
   EXPECT_THAT(health(), IsEmpty()) << "the guest does not want it";
   irqs[0].enabled = true;
   state.run->since = 10 * kHz + kHz / 2;
-  EXPECT_THAT(health(), IsEmpty()) << "parked after the expiry";
+  irqs[0].pending = irqs[0].queued = true;
+  EXPECT_THAT(health(), IsEmpty()) << "parked after the expiry, and the guest masks the interrupt";
+  irqs[0].pending = irqs[0].queued = false;
+  lr[1] = lr_of(27, gic::LrState::pending);
+  EXPECT_THAT(health(), IsEmpty()) << "the same, in a list register";
+  lr[1] = {};
   state.run->since = 9 * kHz;
   state.run->off = true;
   EXPECT_THAT(health(), IsEmpty()) << "off";

@@ -104,7 +104,7 @@ struct alignas(64) VCpuContext : ExitFrame {
   std::uint64_t host_ia_key[2]{};
   trace::Ring* trace{};          // of the CPU that this vCPU is bound to; null: the recorder is off
   trace::Record* open_record{};  // the exit that is being dealt with
-  std::uint32_t trace_tag{};     // names VM and vCPU in records
+  std::uint64_t trace_tag{};     // the last word of a record: VM, vCPU and usual outcome; without kind and number
   std::uint64_t handled{};       // exits after which the guest went on without run() returning
   // The last word of the record of an exit that the vector answered, without its number: by TrapKind.
   std::uint64_t answer_tag[2]{};

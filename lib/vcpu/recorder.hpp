@@ -23,42 +23,47 @@ namespace arm_vcpu::recorder {
   }
 }
 
-// VM, vCPU, kind and outcome are the last word of a record and are stored as one.
-using AliasingWord [[gnu::may_alias]] = std::uint32_t;
+// VM, vCPU, kind and outcome are the last four bytes of a record.
 inline constexpr unsigned kKindShift = 16;
 inline constexpr unsigned kOutcomeShift = 24;
-[[nodiscard]] constexpr std::uint32_t tag_of(unsigned vm, unsigned vcpu) noexcept {
-  return (vm & 0xFF) | (vcpu & 0xFF) << 8 | static_cast<std::uint32_t>(trace::Outcome::handled) << kOutcomeShift;
+[[nodiscard]] constexpr std::uint64_t tag_of(unsigned vm, unsigned vcpu, TrapKind kind, trace::Outcome outcome) noexcept {
+  const std::uint32_t tag = (vm & 0xFF) | (vcpu & 0xFF) << 8 | static_cast<std::uint32_t>(kind) << kKindShift |
+                            static_cast<std::uint32_t>(outcome) << kOutcomeShift;
+  return static_cast<std::uint64_t>(tag) << 32;
 }
 
-// The same of an exit that the vector answered, above the number of the record.
-[[nodiscard]] constexpr std::uint64_t answer_tag_of(unsigned vm, unsigned vcpu, TrapKind kind) noexcept {
-  const std::uint32_t tag = (vm & 0xFF) | (vcpu & 0xFF) << 8 | static_cast<std::uint32_t>(kind) << kKindShift |
-                            static_cast<std::uint32_t>(trace::Outcome::answered) << kOutcomeShift;
-  return static_cast<std::uint64_t>(tag) << 32;
+// The whole record in eight stores, most of them pairs: a place in the ring, and what is known at the vector. The last two
+// words as they are stored: SPSR and a duration of 0; the number, and above it the tag. Returns the place; the caller
+// publishes the number.
+[[gnu::always_inline]] inline trace::Record& write(trace::RingCursor ring, std::uint64_t number, std::uint64_t tag,
+                                                   std::uint64_t pc, std::uint64_t esr, std::uint64_t far,
+                                                   std::uint64_t hpfar, std::uint64_t data,
+                                                   std::uint64_t spsr) noexcept {
+  using Word [[gnu::may_alias]] = std::uint64_t;
+  const std::uint64_t time = hw::counter_ticks();
+  trace::Record& record = ring.place_of(number);
+  record.time = time;
+  record.pc = pc;
+  record.esr = esr;
+  record.far = far;
+  record.hpfar = hpfar;
+  record.data = data;
+  *reinterpret_cast<Word*>(&record.spsr) = static_cast<std::uint32_t>(spsr);
+  *reinterpret_cast<Word*>(&record.sequence) = tag + static_cast<std::uint32_t>(number);
+  return record;
 }
 
 // At the vector. The outcome is the one that most exits have; leave(), inject_*() and a panic say otherwise.
 inline void begin(VCpuContext& context) noexcept {
-  trace::Ring* const ring = context.trace;
-  if (VCPU_TRACE == 0 || ring == nullptr) {
+  const trace::RingCursor ring = context.trace_cursor;
+  if (VCPU_TRACE == 0 || ring.written == nullptr) {
     return;
   }
-  const std::uint64_t number = ring->next_number();
-  trace::Record& record = ring->place_of(number);
-  record.time = hw::counter_ticks();
-  record.pc = context.frame.elr;
-  record.esr = context.esr.raw;
-  record.far = context.far;
-  record.hpfar = context.hpfar.raw;
-  record.data = data_of(context);
-  record.spsr = static_cast<std::uint32_t>(context.frame.spsr.raw);
-  record.duration = 0;
-  *reinterpret_cast<AliasingWord*>(&record.vm) = context.trace_tag | static_cast<std::uint32_t>(context.kind)
-                                                                         << kKindShift;
-  record.sequence = static_cast<std::uint32_t>(number);
-  ring->publish(number);
-  context.open_record = &record;
+  const std::uint64_t number = *ring.written;
+  const std::uint64_t tag = context.trace_tag | static_cast<std::uint64_t>(context.kind) << (32 + kKindShift);
+  context.open_record = &write(ring, number, tag, context.frame.elr, context.esr.raw, context.far, context.hpfar.raw,
+                               data_of(context), context.frame.spsr.raw);
+  ring.publish(number);
 }
 
 // For an interrupt the syndrome registers hold what an earlier exit left, and the INTID is known later.
@@ -107,8 +112,8 @@ inline void event(VCpuContext& context, trace::Record event) noexcept {
     return;
   }
   event.time = hw::counter_ticks();
-  event.vm = static_cast<std::uint8_t>(context.trace_tag);
-  event.vcpu = static_cast<std::uint8_t>(context.trace_tag >> 8);
+  event.vm = static_cast<std::uint8_t>(context.trace_tag >> 32);
+  event.vcpu = static_cast<std::uint8_t>(context.trace_tag >> 40);
   context.trace->append(event);
 }
 

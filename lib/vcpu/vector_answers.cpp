@@ -64,21 +64,9 @@ constexpr unsigned kFirstKept = 19;
   if (VCPU_TRACE == 0 || ring.written == nullptr) {
     return;
   }
-  const std::uint64_t time = hw::counter_ticks();
   const std::uint64_t spsr = hw::read_spsr();
   const std::uint64_t number = *ring.written;
-  trace::Record& record = ring.place_of(number);
-  record.time = time;
-  record.pc = pc;
-  record.esr = esr;
-  record.far = far;
-  record.hpfar = hpfar;
-  record.data = data;
-  // The last two words as they are stored: SPSR and a duration of 0, the number and what the exit is.
-  using Word [[gnu::may_alias]] = std::uint64_t;
-  *reinterpret_cast<Word*>(&record.spsr) = static_cast<std::uint32_t>(spsr);
-  *reinterpret_cast<Word*>(&record.sequence) =
-      context.answer_tag[static_cast<unsigned>(kind)] + static_cast<std::uint32_t>(number);
+  (void)recorder::write(ring, number, context.answer_tag[static_cast<unsigned>(kind)], pc, esr, far, hpfar, data, spsr);
   ring.publish(number);
 }
 

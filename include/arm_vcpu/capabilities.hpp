@@ -47,7 +47,7 @@ struct Capabilities {
   [[nodiscard]] bool bti() const noexcept;
   [[nodiscard]] bool scxtnum() const noexcept;  // SCXTNUM_EL0 and SCXTNUM_EL1
   [[nodiscard]] bool fgt() const noexcept;      // fine-grained traps
-  [[nodiscard]] bool mte() const noexcept;
+  [[nodiscard]] bool mte() const noexcept;      // FEAT_MTE2: allocation tags in memory
   [[nodiscard]] bool pan() const noexcept;
   [[nodiscard]] bool ssbs() const noexcept;
   [[nodiscard]] bool ras() const noexcept;

@@ -10,11 +10,12 @@ namespace arm_vcpu {
 
 class TextBuffer;
 
-// Which of the optional groups this CPU has.
+// Which of the optional groups are there to be switched.
 struct GuestRegisterGroups {
   bool pauth{};
   bool scxtnum{};
   bool tpidr2{};
+  bool mte{};
 };
 
 struct GuestSystemRegisters {
@@ -30,7 +31,7 @@ struct GuestSystemRegisters {
   void restore(const GuestRegisterGroups& has) const noexcept;
 };
 
-enum class SysRegGroup : std::uint8_t { control, el1, pauth, pauth_ia, scxtnum, tpidr2 };
+enum class SysRegGroup : std::uint8_t { control, el1, pauth, pauth_ia, scxtnum, tpidr2, mte };
 
 // One row of the table, for dumps, debuggers and tools.
 struct GuestSysRegInfo {

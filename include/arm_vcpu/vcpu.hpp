@@ -78,6 +78,9 @@ struct Aarch64VCpuSetupConfig {
   // Where this vCPU's SVE registers are kept; outlives it. Null: the guest has no SVE. Of no effect on CPUs without.
   SveState* sve{};
   unsigned sve_bits{kMaxSveBits};  // the longest vector it can choose; a multiple of 128, up to kMaxSveBits
+  // The guest has allocation tags (FEAT_MTE2, FEAT_MTE3), where the CPU has them. What its stage 2 maps then has tags
+  // to read: the caller clears them before the guest gets the memory. False: they are hidden.
+  bool mte{};
   PsciConfig psci{};
   ServiceConfig services{};
   SmcFilter smc_filter{};  // which SMCs reach the firmware; its list outlives the vCPU
@@ -206,6 +209,8 @@ class Aarch64VCpu final : VCpuContext {
   [[nodiscard]] const DebugRegisters& debug_registers() const noexcept { return debug_; }
   // Whether the guest sees performance monitors.
   [[nodiscard]] bool has_pmu() const noexcept { return has_pmu_; }
+  // Whether the guest sees allocation tags.
+  [[nodiscard]] bool has_mte() const noexcept { return groups_.mte; }
   [[nodiscard]] std::uint64_t mpidr() const noexcept { return config_.mpidr_el1; }
   [[nodiscard]] unsigned index() const noexcept { return setup_.index; }
   [[nodiscard]] const Capabilities& capabilities() const noexcept { return capabilities_; }  // as of setup()
@@ -306,7 +311,7 @@ class Aarch64VCpu final : VCpuContext {
   bool has_root_{};
   bool has_pmu_{};
   bool has_plain_vectors_{};
-  bool pmu_was_loaded_{};  // since the last reset: pmu_ may hold something
+  bool pmu_was_loaded_{};                       // since the last reset: pmu_ may hold something
   bool pmu_is_live_{};                          // on the CPU that it is bound to
   std::optional<std::uint64_t> set_way_sweep_;  // the first operand of a sweep over the caches
   std::uint32_t sve_lengths_{};  // that it can choose from, once it was bound: Aarch64PerCpu::sve_lengths()

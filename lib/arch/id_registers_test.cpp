@@ -42,13 +42,26 @@ TEST(IdRegisters, EveryRowFollowsItsPolicy) {
         case IdPolicy::cap_pa_range: out = std::min<std::uint64_t>(in, 5); break;
         case IdPolicy::cap_pmu: break;  // a VM without performance monitors
         case IdPolicy::keep_with_sve: break;
+        case IdPolicy::cap_mte: break;
       }
       EXPECT_EQ(sanitise(id, in << field.lo), out << field.lo) << name_of(id) << " bit " << int{field.lo};
       if (field.policy == IdPolicy::keep_with_sve) out = in;
       EXPECT_EQ(sanitise(id, in << field.lo, {.sve = true}), out << field.lo)
           << name_of(id) << " bit " << int{field.lo};
+      if (field.policy == IdPolicy::cap_mte) out = std::min<std::uint64_t>(in, field.value);
+      if (field.policy == IdPolicy::keep_with_sve) out = 0;
+      EXPECT_EQ(sanitise(id, in << field.lo, {.mte = true}), out << field.lo)
+          << name_of(id) << " bit " << int{field.lo};
     }
   }
+}
+
+TEST(IdRegisters, TagsAreShownWhereTheVmHasThem) {
+  // MTE_frac 15 says of MTE 2 that no fault is asynchronous.
+  EXPECT_EQ(sanitise(sysreg::ID_AA64PFR1_EL1, 0xF00'0000'0221, {.mte = true}), 0xF00'0000'0221U);
+  EXPECT_EQ(sanitise(sysreg::ID_AA64PFR1_EL1, 0xF00'0000'0221), 0x21U);
+  EXPECT_EQ(sanitise(sysreg::ID_AA64PFR1_EL1, 0x0010'0000'0000'0421, {.mte = true}), 0x321U)
+      << "what comes after MTE3 has state that is not switched";
 }
 
 TEST(IdRegisters, SveIsShownWhereTheVmHasIt) {

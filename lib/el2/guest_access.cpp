@@ -72,10 +72,12 @@ bool el2_maps(std::uint64_t pa, bool is_write) noexcept {
   return !par.get<Par::F>();
 }
 
-// Write-back in the inner and the outer caches.
+// Write-back in the inner and the outer caches, with allocation tags or without. [armarm] "MAIR_EL1, Memory Attribute
+// Indirection Register (EL1)", "MAIR_EL1.Attr encoding"
 bool is_cached(Par par) noexcept {
   constexpr std::uint64_t kWriteBack = 0xCC;
-  return (par.get<Par::ATTR>() & kWriteBack) == kWriteBack;
+  constexpr std::uint64_t kTagged = 0xF0;
+  return (par.get<Par::ATTR>() & kWriteBack) == kWriteBack || par.get<Par::ATTR>() == kTagged;
 }
 
 std::uint64_t physical(Par par, std::uint64_t va) noexcept {

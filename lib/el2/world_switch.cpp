@@ -201,6 +201,12 @@ std::uint32_t probe_sve_lengths() noexcept {
 }  // namespace hw
 
 void GuestSystemRegisters::store(const GuestRegisterGroups& has) noexcept {
+  if (has.mte) {
+    // Tag check faults that are reported asynchronously are in TFSR_EL1 and TFSRE0_EL1 only behind a barrier: the entry
+    // to EL2 has not synchronised them, because SCTLR_EL2.ITFSB is 0. [armarm] "Asynchronous Tag Check Faults"
+    el2::dsb_nsh();
+    el2::isb();
+  }
   // One line a register; the group decides at compile time.
 #define VCPU_GROUP_control(...)
 #define VCPU_GROUP_pauth_ia(...)
@@ -217,6 +223,10 @@ void GuestSystemRegisters::store(const GuestRegisterGroups& has) noexcept {
   if (has.tpidr2) {                     \
     name = VCPU_READ_SYSREG(access);    \
   }
+#define VCPU_GROUP_mte(name, access) \
+  if (has.mte) {                     \
+    name = VCPU_READ_SYSREG(access); \
+  }
 #define VCPU_GUEST_SYSREG(name, access, group) VCPU_GROUP_##group(name, access)
 #include "arm_vcpu/guest_sysregs.def"
 #undef VCPU_GUEST_SYSREG
@@ -225,6 +235,7 @@ void GuestSystemRegisters::store(const GuestRegisterGroups& has) noexcept {
 #undef VCPU_GROUP_pauth
 #undef VCPU_GROUP_scxtnum
 #undef VCPU_GROUP_tpidr2
+#undef VCPU_GROUP_mte
 }
 
 void GuestSystemRegisters::restore(const GuestRegisterGroups& has) const noexcept {
@@ -242,6 +253,10 @@ void GuestSystemRegisters::restore(const GuestRegisterGroups& has) const noexcep
   if (has.tpidr2) {                     \
     VCPU_WRITE_SYSREG(access, name);    \
   }
+#define VCPU_GROUP_mte(name, access) \
+  if (has.mte) {                     \
+    VCPU_WRITE_SYSREG(access, name); \
+  }
 #define VCPU_GUEST_SYSREG(name, access, group) VCPU_GROUP_##group(name, access)
 #include "arm_vcpu/guest_sysregs.def"
 #undef VCPU_GUEST_SYSREG
@@ -251,6 +266,7 @@ void GuestSystemRegisters::restore(const GuestRegisterGroups& has) const noexcep
 #undef VCPU_GROUP_pauth
 #undef VCPU_GROUP_scxtnum
 #undef VCPU_GROUP_tpidr2
+#undef VCPU_GROUP_mte
 }
 
 }  // namespace arm_vcpu

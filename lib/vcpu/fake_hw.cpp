@@ -290,6 +290,9 @@ std::uint64_t read_id_register(SysRegId id) noexcept {
   if (id == sysreg::ID_AA64DFR0_EL1) {
     return fake::cpu().id_aa64dfr0_el1;
   }
+  if (id == sysreg::ID_AA64PFR1_EL1) {
+    return fake::cpu().id.id_aa64pfr1_el1;
+  }
   return id == sysreg::ID_AA64MMFR2_EL1 ? fake::cpu().id_aa64mmfr2 : 0;
 }
 Result<> pend_in_list_register(std::uint32_t intid) noexcept {
@@ -299,17 +302,24 @@ Result<> pend_in_list_register(std::uint32_t intid) noexcept {
 
 }  // namespace hw
 
-void GuestSystemRegisters::store(const GuestRegisterGroups&) noexcept {
+void GuestSystemRegisters::store(const GuestRegisterGroups& has) noexcept {
   const GuestSystemRegisters before = *this;
   *this = fake::cpu().live;
   for (const GuestSysRegInfo& row : guest_sysreg_table()) {
-    if (row.group == SysRegGroup::control || row.group == SysRegGroup::pauth_ia) {
+    if (row.group == SysRegGroup::control || row.group == SysRegGroup::pauth_ia ||
+        (row.group == SysRegGroup::mte && !has.mte)) {
       this->*row.member = before.*row.member;
     }
   }
 }
-void GuestSystemRegisters::restore(const GuestRegisterGroups&) const noexcept {
+void GuestSystemRegisters::restore(const GuestRegisterGroups& has) const noexcept {
+  const GuestSystemRegisters before = fake::cpu().live;
   fake::cpu().live = *this;
+  for (const GuestSysRegInfo& row : guest_sysreg_table()) {
+    if (row.group == SysRegGroup::mte && !has.mte) {
+      fake::cpu().live.*row.member = before.*row.member;
+    }
+  }
 }
 
 }  // namespace arm_vcpu

@@ -15,8 +15,8 @@ namespace {
 // sanitised (TID3, and TID1 and TID5 for those outside that group); ACTLR_EL1, LORegions, IMPLEMENTATION DEFINED
 // registers and RAS records are not virtualised (TACR, TLOR, TIDCP, TERR);
 // maintenance by set and way concerns other CPUs' caches too (TSW). FB and BSU widen the guest's maintenance to
-// the Inner Shareable domain, so that a vCPU may move between CPUs.
-Hcr guest_hcr(const Aarch64VCpuSetupConfig& config, const Capabilities& caps) noexcept {
+// the Inner Shareable domain, so that a vCPU may move between CPUs. Allocation tags are the guest's (ATA), or nobody's.
+Hcr guest_hcr(const Aarch64VCpuSetupConfig& config, const Capabilities& caps, bool has_mte) noexcept {
   Hcr hcr = Hcr{}
                 .with<Hcr::VM>(true)
                 .with<Hcr::SWIO>(true)
@@ -45,7 +45,7 @@ Hcr guest_hcr(const Aarch64VCpuSetupConfig& config, const Capabilities& caps) no
     hcr = hcr.with<Hcr::EnSCXT>(true);
   }
   if (caps.mte()) {
-    hcr = hcr.with<Hcr::TID5>(true);
+    hcr = hcr.with<Hcr::ATA>(has_mte).with<Hcr::TID5>(!has_mte);
   }
   return hcr;
 }
@@ -120,9 +120,14 @@ Result<> Aarch64VCpu::setup(const Aarch64VCpuSetupConfig& config) noexcept {
   capabilities_ = caps;
   has_pmu_ = config.pmu && caps.pmu();
   // Without fine-grained traps nothing keeps the guest from TPIDR2_EL0, so it gets one of its own.
-  groups_ = {.pauth = caps.pauth(), .scxtnum = caps.scxtnum(), .tpidr2 = caps.sme() && !caps.fgt()};
-  const GuestIdLimits shown{
-      .ipa_bits = config.ipa_bits != 0 ? config.ipa_bits : caps.pa_bits(), .pmu = has_pmu_, .sve = has_sve()};
+  groups_ = {.pauth = caps.pauth(),
+             .scxtnum = caps.scxtnum(),
+             .tpidr2 = caps.sme() && !caps.fgt(),
+             .mte = config.mte && caps.mte()};
+  const GuestIdLimits shown{.ipa_bits = config.ipa_bits != 0 ? config.ipa_bits : caps.pa_bits(),
+                            .pmu = has_pmu_,
+                            .sve = has_sve(),
+                            .mte = groups_.mte};
   for (unsigned i = 0; i < id_registers_.size(); ++i) {
     const SysRegId id{3, 0, 0, 1 + i / 8, i % 8};
     id_registers_[i] = sanitise(id, hw::read_id_register(id), shown);
@@ -140,7 +145,7 @@ void Aarch64VCpu::reset_registers() noexcept {
   registers_ = GuestSystemRegisters{};
   registers_.vttbr_el2 = vttbr;
   registers_.vtcr_el2 = vtcr;
-  registers_.hcr_el2 = guest_hcr(setup_, capabilities_).raw;
+  registers_.hcr_el2 = guest_hcr(setup_, capabilities_, groups_.mte).raw;
   registers_.cptr_el2 = guest_cptr(capabilities_).raw;
   registers_.mdcr_el2 = guest_mdcr(capabilities_).raw;
   registers_.vpidr_el2 = capabilities_.id.midr_el1;

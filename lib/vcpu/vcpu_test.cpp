@@ -982,6 +982,75 @@ TEST_F(SveTest, LengthsAreCheckedAndTheSameEverywhere) {
   EXPECT_EQ(vcpu.bind(other).error(), (Error{Errc::sve_lengths_differ, 0x1, 0x3}));
 }
 
+class MteTest : public VCpuTest {
+ protected:
+  static constexpr std::uint64_t kGcr = 0x1'5555;
+  static constexpr std::uint64_t kNobodys = 0xDEAD;
+
+  void SetUp() override {
+    fake::reset();
+    fake::cpu().id.id_aa64pfr1_el1 = 3U << 8;
+    fake::cpu().live.gcr_el1 = kNobodys;
+    ASSERT_TRUE(per_cpu.hardware_enable());
+  }
+  Hcr hcr() const { return Hcr::from(fake::cpu().live.hcr_el2); }
+  std::uint64_t shown() {
+    run(sync_exit(Ec::sysreg, SysRegIss::from(sysreg::ID_AA64PFR1_EL1.iss())
+                                  .with<SysRegIss::Direction>(true)
+                                  .with<SysRegIss::Rt>(std::uint8_t{3})
+                                  .raw),
+        interrupt());
+    return bits::extract(vcpu.trap_frame().gpr[3], 11, 8);
+  }
+};
+
+TEST_F(MteTest, IsHiddenUnlessAskedFor) {
+  prepare();
+  EXPECT_FALSE(vcpu.has_mte());
+  EXPECT_FALSE(hcr().get<Hcr::ATA>()) << "no tags, and the registers trap";
+  EXPECT_TRUE(hcr().get<Hcr::TID5>());
+  EXPECT_EQ(shown(), 0U);
+  EXPECT_EQ(fake::cpu().live.gcr_el1, kNobodys) << "not touched";
+}
+
+TEST_F(MteTest, IsHiddenWhereTheCpuHasNoTagsInMemory) {
+  for (const unsigned version : {0U, 1U}) {
+    fake::cpu().id.id_aa64pfr1_el1 = version << 8;
+    prepare({.mte = true});
+    EXPECT_FALSE(vcpu.has_mte());
+    EXPECT_FALSE(hcr().get<Hcr::ATA>() || hcr().get<Hcr::TID5>());
+    EXPECT_EQ(shown(), 0U) << "FEAT_MTE alone has no tags";
+    EXPECT_EQ(fake::cpu().live.gcr_el1, kNobodys);
+    ASSERT_TRUE(vcpu.unbind());
+  }
+}
+
+TEST_F(MteTest, RegistersAreSwitchedAndResetForgetsThem) {
+  prepare({.mte = true});
+  EXPECT_TRUE(vcpu.has_mte());
+  EXPECT_TRUE(hcr().get<Hcr::ATA>());
+  EXPECT_FALSE(hcr().get<Hcr::TID5>()) << "GMID_EL1 is the CPU's";
+  EXPECT_EQ(shown(), 3U);
+  EXPECT_EQ(fake::cpu().live.gcr_el1, 0U);
+  fake::cpu().live.gcr_el1 = kGcr;
+  fake::cpu().live.rgsr_el1 = 0x12'3405;
+  fake::cpu().live.tfsr_el1 = 1;
+  fake::cpu().live.tfsre0_el1 = 2;
+  ASSERT_TRUE(vcpu.unbind());
+  fake::cpu().live = {};
+  ASSERT_TRUE(vcpu.bind(per_cpu));
+  EXPECT_EQ(fake::cpu().live.gcr_el1, kGcr);
+  EXPECT_EQ(fake::cpu().live.rgsr_el1, 0x12'3405U);
+  EXPECT_EQ(fake::cpu().live.tfsr_el1, 1U);
+  EXPECT_EQ(fake::cpu().live.tfsre0_el1, 2U);
+  ASSERT_TRUE(vcpu.unbind());
+  ASSERT_TRUE(vcpu.reset(kEntry, 0));
+  ASSERT_TRUE(vcpu.bind(per_cpu));
+  EXPECT_EQ(
+      fake::cpu().live.gcr_el1 | fake::cpu().live.rgsr_el1 | fake::cpu().live.tfsr_el1 | fake::cpu().live.tfsre0_el1,
+      0U);
+}
+
 TEST_F(VCpuTest, FpStateMustNotBeLeftBehind) {
   prepare();
   run(sync_exit(Ec::fp_access, 0), interrupt());

@@ -18,6 +18,7 @@ struct GuestIdLimits {
   unsigned ipa_bits = 48;
   bool pmu = false;  // it has the CPU's performance monitors
   bool sve = false;
+  bool mte = false;  // allocation tags; the CPU has FEAT_MTE2
 };
 
 // In the ID group: op0 3, op1 0, CRn 0, CRm 1 to 7. Encodings of it without a register read as 0. MIDR_EL1, MPIDR_EL1
@@ -35,7 +36,7 @@ inline constexpr unsigned kIdRegisterCount = 56;
   return SysRegId{3, 0, 0, 1 + index / 8, index % 8};
 }
 
-enum class IdPolicy : std::uint8_t { keep, hide, cap, cap_pa_range, cap_pmu, keep_with_sve };
+enum class IdPolicy : std::uint8_t { keep, hide, cap, cap_pa_range, cap_pmu, keep_with_sve, cap_mte };
 
 // One row of id_policy.def.
 struct IdField {
@@ -75,10 +76,12 @@ inline constexpr IdField kIdFields[] = {
   for (const IdField& field : kIdFields) {
     if (field.index != index || field.policy == IdPolicy::hide) continue;
     if (field.policy == IdPolicy::keep_with_sve && !limits.sve) continue;
+    if (field.policy == IdPolicy::cap_mte && !limits.mte) continue;
     std::uint64_t value = bits::extract(hardware_value, field.hi, field.lo);
     constexpr std::uint64_t kImplementationDefinedPmu = 0xF;
     if (field.policy == IdPolicy::cap_pmu && (!limits.pmu || value == kImplementationDefinedPmu)) continue;
-    const bool is_capped = field.policy == IdPolicy::cap || field.policy == IdPolicy::cap_pmu;
+    const bool is_capped =
+        field.policy == IdPolicy::cap || field.policy == IdPolicy::cap_pmu || field.policy == IdPolicy::cap_mte;
     const std::uint64_t most = is_capped                                ? field.value
                                : field.policy == IdPolicy::cap_pa_range ? pa_range_within(limits.ipa_bits)
                                                                         : value;

@@ -113,7 +113,7 @@ Bundle parse_bundle(const Board& board) noexcept {
   }
   const auto bundle =
       Bundle::parse({pointer_to<const std::byte>(board.bundle.base), static_cast<std::size_t>(board.bundle.bytes)},
-                    {.vcpus_per_vm = kMaxVcpus, .physical_cpus = smp::count()});
+                    {.vcpus_per_vm = kMaxVcpus, .physical_cpus = smp::count(), .mte = probe().mte()});
   if (!bundle) {
     if (bundle.error().reason == BundleReason::bad_kernel) {
       explain_start_up_error(bundle.error().node.view(), {.code = static_cast<Errc>(bundle.error().value)},

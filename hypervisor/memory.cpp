@@ -18,6 +18,13 @@ constexpr std::uint64_t kGiB = 1 << 30;
 constinit SpinLock g_lock{"memory"};
 constinit PageAllocator<128> g_pages;
 
+// What DC ZVA and DC GZVA clear; 0: they must not be used. [armarm] "DCZID_EL0, Data Cache Zero ID register": DZP 4, BS
+// 3:0, words of 4 bytes as a power of two.
+std::uint64_t zero_block_bytes() noexcept {
+  const std::uint64_t id = VCPU_READ_SYSREG(dczid_el0);
+  return (id & 0x10) != 0 ? 0 : std::uint64_t{4} << (id & 0xF);
+}
+
 }  // namespace
 
 Result<> init(const Board& board) noexcept {
@@ -62,16 +69,37 @@ Result<Range> allocate_guest_ram(std::uint64_t bytes) noexcept {
 }
 
 void zero(Range range) noexcept {
-  // [armarm] "DCZID_EL0, Data Cache Zero ID register": DZP 4, BS 3:0, words of 4 bytes as a power of two.
-  const std::uint64_t id = VCPU_READ_SYSREG(dczid_el0);
-  const std::uint64_t block = std::uint64_t{4} << (id & 0xF);
-  if ((id & 0x10) != 0) {
+  const std::uint64_t block = zero_block_bytes();
+  if (block == 0) {
     __builtin_memset(pointer_to<void>(range.base), 0, range.bytes);
     return;
   }
   for (std::uint64_t at = range.base; at < range.end(); at += block) {
     __asm__ volatile("dc zva, %0" ::"r"(at) : "memory");
   }
+}
+
+// The tag that is stored is the one in the address, which is 0 in an identity map. Elsewhere SCTLR_EL2.ATA is 0: no
+// access of EL2 touches a tag, and with TCF 0 none is checked. [armarm] "SCTLR_EL2, System Control Register (EL2)";
+// "DC GZVA, Data Cache set Allocation Tags and Zero by VA"; "STZ2G"
+void zero_with_tags(Range range) noexcept {
+  constexpr std::uint64_t kATA = std::uint64_t{1} << 43;
+  const std::uint64_t sctlr = VCPU_READ_SYSREG(sctlr_el2);
+  VCPU_WRITE_SYSREG(sctlr_el2, sctlr | kATA);
+  el2::isb();
+  if (const std::uint64_t block = zero_block_bytes(); block != 0) {
+    for (std::uint64_t at = range.base; at < range.end(); at += block) {
+      __asm__ volatile("sys #3, c7, c4, #4, %0" ::"r"(at) : "memory");
+    }
+  } else {
+    constexpr std::uint64_t kTwoGranules = 32;
+    for (std::uint64_t at = range.base; at < range.end(); at += kTwoGranules) {
+      register std::uint64_t x0 __asm__("x0") = at;
+      __asm__ volatile(".inst 0xD9E00800" ::"r"(x0) : "memory");  // STZ2G X0, [X0]
+    }
+  }
+  VCPU_WRITE_SYSREG(sctlr_el2, sctlr);
+  el2::isb();
 }
 
 void free(Range range) noexcept {

@@ -24,6 +24,9 @@ namespace arm_vcpu::hv::memory {
 // Zeros in cacheable memory: clean it before somebody reads it past the caches. Page-aligned.
 void zero(Range range) noexcept;
 
+// The same, and allocation tags of zero. FEAT_MTE2 only.
+void zero_with_tags(Range range) noexcept;
+
 // Takes back a whole range that one of the two gave. Nothing translates to it any more, for anybody but EL2.
 void free(Range range) noexcept;
 

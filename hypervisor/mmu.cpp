@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "mmu.hpp"
 
+#include "arm_vcpu/arch/registers.hpp"
 #include "arm_vcpu/el2/sysreg.hpp"
 #include "layout.hpp"
 #include "lock.hpp"
@@ -56,6 +57,11 @@ std::uint64_t pa_range() noexcept {
 
 bool has_bti() noexcept {
   return (VCPU_READ_SYSREG(id_aa64pfr1_el1) & 0xF) != 0;
+}
+
+// FEAT_MTE2: memory has allocation tags.
+bool has_tags() noexcept {
+  return IdAa64Pfr1::from(VCPU_READ_SYSREG(id_aa64pfr1_el1)).get<IdAa64Pfr1::MTE>() >= 2;
 }
 
 // True where EL0 shares the tables: at EL1, and at EL2 on a CPU that cannot leave E2H=1.
@@ -127,7 +133,7 @@ extern "C" void hv_build_boot_map(std::uint64_t tree) {
   if (const std::uint64_t bytes = tree_bytes(tree); bytes != 0) {
     (void)g_map.map(Range{tree, bytes}.rounded_out(kPageBytes), kConstants, Occupied::keeps);
   }
-  hv_regime = {kStage1Mair, tcr(), g_map.root(), sctlr()};
+  hv_regime = {has_tags() ? kStage1MairTagged : kStage1Mair, tcr(), g_map.root(), sctlr()};
 }
 
 std::uint64_t tree_bytes(std::uint64_t address) noexcept {
@@ -139,7 +145,7 @@ std::uint64_t tree_bytes(std::uint64_t address) noexcept {
 }
 
 Result<> map_ram(Range range) noexcept {
-  return map_now(range.rounded_in(kPageBytes), kData);
+  return map_now(range.rounded_in(kPageBytes), has_tags() ? kTaggedData : kData);
 }
 Result<> map_read_only(Range range) noexcept {
   return map_now(range.rounded_out(kPageBytes), kConstants);

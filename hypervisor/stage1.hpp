@@ -33,8 +33,9 @@ struct Stage1Descriptor : bits::Image<Stage1Descriptor> {
 };
 
 // MAIR_EL2 in the order of Stage1Memory. [armarm] "MAIR_EL2, Memory Attribute Indirection Register (EL2)"
-enum class Stage1Memory : std::uint8_t { normal_wb, device_nGnRE };
+enum class Stage1Memory : std::uint8_t { normal_wb, device_nGnRE, normal_tagged };
 inline constexpr std::uint64_t kStage1Mair = 0xFF | 0x04 << 8;
+inline constexpr std::uint64_t kStage1MairTagged = kStage1Mair | 0xF0 << 16;  // with FEAT_MTE2
 
 enum class Stage1Access : std::uint8_t { read_only, read_write, read_execute };
 
@@ -45,6 +46,9 @@ struct Stage1Attributes {
 inline constexpr Stage1Attributes kText{Stage1Memory::normal_wb, Stage1Access::read_execute};
 inline constexpr Stage1Attributes kConstants{Stage1Memory::normal_wb, Stage1Access::read_only};
 inline constexpr Stage1Attributes kData{Stage1Memory::normal_wb, Stage1Access::read_write};
+// As kData, and instructions for allocation tags reach them. An alias without the Tagged attribute is no mismatch.
+// [armarm] "Mismatched memory attributes"
+inline constexpr Stage1Attributes kTaggedData{Stage1Memory::normal_tagged, Stage1Access::read_write};
 inline constexpr Stage1Attributes kDevice{Stage1Memory::device_nGnRE, Stage1Access::read_write};
 
 // What map() does where something is mapped, or guarded, already.

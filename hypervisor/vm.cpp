@@ -77,6 +77,7 @@ Result<> Vm::build(unsigned id, const BundleVm& config, std::span<const unsigned
                               .interrupts = this,
                               .sve = sve_ != nullptr ? sve_ + i : nullptr,
                               .sve_bits = config_.sve_bits,
+                              .mte = config_.mte,
                               .psci = environment.psci,
                               .services = {.entropy = environment.entropy,
                                            .stolen_time_ipa = stolen_time_.ipa + i * sizeof(StolenTimeRecord)},
@@ -156,15 +157,23 @@ Result<> Vm::map_memory() noexcept {
   return map_flash();
 }
 
+void Vm::clear(const Range& range) const noexcept {
+  config_.mte ? memory::zero_with_tags(range) : memory::zero(range);
+}
+
+void Vm::clean(const Range& range) const noexcept {
+  config_.mte ? el2::dc_cigdvac_range(range.base, range.bytes) : el2::dc_civac_range(range.base, range.bytes);
+}
+
 // One page for all vCPUs. [pvtime] "Stolen time": Normal memory that the guest cannot write.
 Result<> Vm::map_stolen_time() noexcept {
   static_assert(kMaxVcpus * sizeof(StolenTimeRecord) <= guest_machine::kStolenTime.bytes);
   if (stolen_time_.bytes != 0) return map(stolen_time_, {.write = false, .execute = false});  // a life before had it
   const Result<Range> page = memory::allocate(guest_machine::kStolenTime.bytes, stage2::kPageBytes);
   if (!page) return std::unexpected(page.error());
-  memory::zero(*page);
+  clear(*page);
   stolen_time_ = {guest_machine::kStolenTime.base, page->base, page->bytes};
-  el2::dc_civac_range(stolen_time_.pa, stolen_time_.bytes);  // for a guest that looks before its caches are on
+  clean(*page);  // for a guest that looks before its caches are on
   auto* const records = reinterpret_cast<StolenTimeRecord*>(stolen_time_.pa);
   for (unsigned i = 0; i < vcpu_count_; ++i) slots_[i].stolen_time = StolenTime{&records[i], el2::counter_hz()};
   return map(stolen_time_, {.write = false, .execute = false});
@@ -191,8 +200,9 @@ Result<> Vm::map_flash() noexcept {
   const Result<Range> erased = memory::allocate(kBlock2M, kBlock2M);
   if (!erased) return std::unexpected(erased.error());
   erased_ = {flash_.ipa + flash_.bytes, erased->base, erased->bytes};
+  if (config_.mte) clear(*erased);
   std::memset(reinterpret_cast<void*>(erased->base), 0xFF, erased->bytes);
-  el2::dc_civac_range(erased->base, erased->bytes);
+  clean(*erased);
   for (std::uint64_t ipa = flash_.ipa + flash_.bytes; ipa < guest_machine::kFlash1.end(); ipa += kBlock2M) {
     if (const Result<> mapped = map({ipa, erased->base, kBlock2M}, stage2::kGuestRom); !mapped) return mapped;
   }
@@ -258,11 +268,12 @@ Result<> Vm::load() noexcept {
   if (!layout) return std::unexpected(layout.error());
   layout_ = *layout;
 
-  memory::zero({ram_.pa, ram_.bytes});
+  clear({ram_.pa, ram_.bytes});
   if (config_.kernel) {
     copy(ram_.at(layout_.kernel.base), config_.boot_file);
   } else {
-    // Erased flash reads as ones.
+    // Erased flash reads as ones; the memory behind it may have tags that another VM has left.
+    if (config_.mte) clear({flash_.pa, flash_.bytes});
     std::memset(flash_.at(flash_.ipa), 0xFF, flash_.bytes);
     copy(flash_.at(flash_.ipa), config_.boot_file);
   }
@@ -278,8 +289,8 @@ Result<> Vm::load() noexcept {
   }
   // The guest starts with its caches off, so all of it must be in memory, zeroes too: what the host's caches hold would
   // otherwise come out later, over what the guest wrote. [armarm] "Behavior of caches at reset"
-  el2::dc_civac_range(ram_.pa, ram_.bytes);
-  if (flash_.bytes != 0) el2::dc_civac_range(flash_.pa, flash_.bytes);
+  clean({ram_.pa, ram_.bytes});
+  if (flash_.bytes != 0) clean({flash_.pa, flash_.bytes});
   el2::ic_ialluis();
 
   doctor_.forget();

@@ -22,6 +22,7 @@
 #include "arm_vcpu/vm/vgic.hpp"
 #include "lock.hpp"
 #include "per_cpu.hpp"
+#include "ranges.hpp"
 #include "vm_doctor.hpp"
 
 namespace arm_vcpu::hv {
@@ -58,11 +59,11 @@ struct VcpuSlot {
   bool looks{};           // given the CPU in its wait, to be looked at
   unsigned arrived_in{};  // the VM's life that it was the last part of
   unsigned samples{};
-  std::uint64_t sample_in{};    // ticks of its own time until the next one
-  std::uint64_t waits_since{};  // ticks
-  std::uint64_t look_at{};      // ticks
+  std::uint64_t sample_in{};                     // ticks of its own time until the next one
+  std::uint64_t waits_since{};                   // ticks
+  std::uint64_t look_at{};                       // ticks
   std::optional<std::uint64_t> wait_deadline{};  // ticks: when its WFIT ends anyway
-  std::uint64_t ran{};          // ticks that it had a CPU
+  std::uint64_t ran{};                           // ticks that it had a CPU
 };
 
 // What every VM shares of the machine.
@@ -146,6 +147,10 @@ class Vm final : public VirtualInterrupts {
   [[nodiscard]] Result<> create_interrupt_controller(const Capabilities& caps) noexcept;
   [[nodiscard]] Result<> load() noexcept;
   void flush_caches() noexcept;  // the guest's RAM to the point of coherency
+  // Memory that the guest gets: zeros, and its tags too if it sees tags.
+  void clear(const Range& range) const noexcept;
+  // To the point of coherency, what else is in caches dropped.
+  void clean(const Range& range) const noexcept;
   void stop(Ending ending) noexcept;
   void fail(std::string_view pattern, std::uint64_t a = 0, std::uint64_t b = 0) noexcept;
   void arrive() noexcept;

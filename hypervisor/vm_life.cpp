@@ -34,7 +34,9 @@ void Vm::kick(VgicCpuMask vcpus, unsigned self) noexcept {
   }
 }
 
-void Vm::flush_caches() noexcept { el2::dc_civac_range(ram_.pa, ram_.bytes); }
+void Vm::flush_caches() noexcept {
+  clean({ram_.pa, ram_.bytes});
+}
 
 // All vCPUs leave their CPUs; the last to arrive() carries `ending` out.
 void Vm::stop(Ending ending) noexcept {

@@ -121,6 +121,19 @@ inline void dc_cvau_range(std::uintptr_t address, std::size_t bytes) noexcept { 
   });
   dsb_ish();
 }
+// Data and allocation tags. FEAT_MTE2 only. A line of tags may be shorter than one of data; less than a granule (4
+// words) is no size. [armarm] "DC CIGDVAC, Clean and Invalidate of Data and Allocation Tags by VA to PoC"; "CTR_EL0,
+// Cache Type Register", TminLine
+inline void dc_cigdvac_range(std::uintptr_t address, std::size_t bytes) noexcept {
+  constexpr unsigned kGranuleWords = 2;
+  const auto tag_line = static_cast<unsigned>(VCPU_READ_SYSREG(ctr_el0) >> 32 & 0x3F);
+  const std::size_t data_line = dcache_line_bytes();
+  const bool is_shorter = tag_line >= kGranuleWords && std::size_t{4} << tag_line < data_line;
+  detail::for_each_line(address, bytes, is_shorter ? std::size_t{4} << tag_line : data_line, [](std::uintptr_t at) {
+    __asm__ volatile("sys #3, c7, c14, #5, %0" ::"r"(at) : "memory");
+  });
+  dsb_sy();
+}
 inline void dc_cvac_range(const void* address, std::size_t bytes) noexcept {
   dc_cvac_range(reinterpret_cast<std::uintptr_t>(address), bytes);
 }

@@ -21,12 +21,14 @@
 //         restart = <3>;                 // default 0: how often the VM starts anew after SYSTEM_OFF
 //         gic-version = <3>;             // optional
 //         pmu = "on";                    // performance monitors, the default
+//         mte = "on";                    // optional: allocation tags, which the CPU must have; default "off"
 //         scratch-device = "on";         // optional: a device of memory for tests (vm/scratch.hpp)
 //         sve-bits = <512>;              // optional: longest SVE vector, 0 for no SVE
 //         smc-allow = <0xc2000000 0xc200ffff>;  // optional: SMCs for the firmware, by function ID, pairs of first last
 //       };
 //     };
-//     hypervisor { log-level = "info"; recorder = "on"; vectors = "answering"; trace-file = "exits.trace"; };  // all optional
+//     hypervisor { log-level = "info"; recorder = "on"; vectors = "answering"; trace-file = "exits.trace"; };  // all
+//     optional
 //   };
 //
 // Needs libfdt.
@@ -58,6 +60,7 @@ inline constexpr std::uint64_t kMaxGuestMib = 255 * 1024;  // what `virt` has ro
 struct BundleLimits {
   unsigned vcpus_per_vm{kMaxBundleVcpus};
   unsigned physical_cpus{0xFFFF};  // affinity counts from 0 up to this
+  bool mte{true};                  // the CPUs have FEAT_MTE2
 };
 
 enum class BundleLogLevel : std::uint8_t { error, warn, info, debug, trace };
@@ -75,8 +78,9 @@ struct BundleVm {
   bool has_affinity{};
   bool pmu{true};  // performance monitors, where the machine has them
   bool scratch_device{};
-  unsigned restarts{};  // after SYSTEM_OFF
-  unsigned sve_bits{2048};  // longest SVE vector; 0: no SVE
+  bool mte{};                                             // allocation tags
+  unsigned restarts{};                                    // after SYSTEM_OFF
+  unsigned sve_bits{2048};                                // longest SVE vector; 0: no SVE
   std::array<FunctionRange, kMaxSmcRanges> smc_ranges{};  // the first `smc_range_count`
   unsigned smc_range_count{};
 

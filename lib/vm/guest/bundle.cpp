@@ -310,8 +310,8 @@ bool BundleParser::parse_vms() noexcept {
 
 bool BundleParser::parse_vm(int node, BundleVm& vm) noexcept {
   static constexpr std::string_view kProperties[] = {
-      "compatible", "description", "kernel",         "firmware", "ramdisk", "bootargs",  "cpus",    "affinity",
-      "memory-mib", "gic-version", "scratch-device", "pmu",      "restart", "smc-allow", "sve-bits"};
+      "compatible", "description", "kernel",         "firmware", "ramdisk", "bootargs",  "cpus",     "affinity",
+      "memory-mib", "gic-version", "scratch-device", "pmu",      "restart", "smc-allow", "sve-bits", "mte"};
   static constexpr std::string_view kSwitch[] = {"off", "on"};
   constexpr std::uint64_t kOnlyGicVersion = 3;
   if (!check_compatible(node, "arm-vcpu,vm") || !check_properties(node, kProperties) || !check_subnodes(node, {})) {
@@ -331,6 +331,7 @@ bool BundleParser::parse_vm(int node, BundleVm& vm) noexcept {
   std::uint64_t gic_version = kOnlyGicVersion;
   std::size_t pmu = 1;
   std::size_t scratch = 0;
+  std::size_t mte = 0;
   std::uint64_t restarts = 0;
   const std::uint64_t most_cpus = std::min(limits_.vcpus_per_vm, kMaxBundleVcpus);
   if (!read_text(node, "description", vm.name) || !read_text(node, "bootargs", vm.bootargs) ||
@@ -339,9 +340,14 @@ bool BundleParser::parse_vm(int node, BundleVm& vm) noexcept {
       !read_number(node, "memory-mib", {kMinGuestMib, kMaxGuestMib}, memory_mib) ||
       !read_number(node, "restart", {0, kMaxRestarts}, restarts) ||
       !read_number(node, "gic-version", {kOnlyGicVersion, kOnlyGicVersion}, gic_version) ||
-      !read_choice(node, "pmu", kSwitch, pmu) || !read_choice(node, "scratch-device", kSwitch, scratch)) {
+      !read_choice(node, "pmu", kSwitch, pmu) || !read_choice(node, "scratch-device", kSwitch, scratch) ||
+      !read_choice(node, "mte", kSwitch, mte)) {
     return false;
   }
+  if (mte != 0 && !limits_.mte) {
+    return refuse(node, "mte", BundleReason::no_tags);
+  }
+  vm.mte = mte != 0;
   vm.scratch_device = scratch != 0;
   if (has_kernel) {
     if (const auto kernel = inspect_kernel(vm.boot_file)) {  // check_image() has seen it

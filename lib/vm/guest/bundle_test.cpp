@@ -138,6 +138,7 @@ TEST(Bundle, ReadsEverything) {
 TEST(Bundle, OptionalThingsMayBeAbsent) {
   Source source = good();
   source.cells("/vms/vm1", "sve-bits", {256});
+  source.text("/vms/vm1", "mte", "on");
   source.cells("/vms/vm1", "smc-allow", {0x3200'0000, 0x3200'FFFF, 0xC200'0000, 0xC200'0000});
   source.without("/hypervisor").without("/vms/vm1", "affinity").without("/", "description");
   const auto bundle = Bundle::parse(source.blob());
@@ -147,6 +148,8 @@ TEST(Bundle, OptionalThingsMayBeAbsent) {
   EXPECT_TRUE(bundle->vms()[0].smc_allowed().empty());
   EXPECT_EQ(bundle->vms()[0].sve_bits, 2048U);
   EXPECT_EQ(bundle->vms()[1].sve_bits, 256U);
+  EXPECT_FALSE(bundle->vms()[0].mte);
+  EXPECT_TRUE(bundle->vms()[1].mte);
   ASSERT_EQ(bundle->vms()[1].smc_allowed().size(), 2U);
   EXPECT_EQ(bundle->vms()[1].smc_allowed()[0], (FunctionRange{0x3200'0000, 0x3200'FFFF}));
 }
@@ -281,6 +284,8 @@ const Bad kBad[] = {
      "/vms/vm0: gic-version: is 2, the least is 3"},
     {"Pmu", [](Source& s) { s.text("/vms/vm0", "pmu", "maybe"); },
      "/vms/vm0: pmu: has a value that is not supported: \"maybe\""},
+    {"Mte", [](Source& s) { s.text("/vms/vm0", "mte", "async"); },
+     "/vms/vm0: mte: has a value that is not supported: \"async\""},
     {"ScratchDevice", [](Source& s) { s.text("/vms/vm0", "scratch-device", "yes"); },
      "/vms/vm0: scratch-device: has a value that is not supported: \"yes\""},
     {"SveBits", [](Source& s) { s.cells("/vms/vm0", "sve-bits", {200}); },
@@ -304,6 +309,19 @@ const Bad kBad[] = {
     {"AffinityRange", [](Source& s) { s.cells("/vms/vm0", "affinity", {0, 1, 2, 6}); },
      "/vms/vm0: affinity: lists physical CPU 6, the last is 5"},
 };
+
+TEST(Bundle, TagsNeedACpuWithTags) {
+  Source source = good();
+  source.text("/vms/vm0", "mte", "on");
+  EXPECT_TRUE(Bundle::parse(source.blob()));
+  const auto bundle = Bundle::parse(source.blob(), {.mte = false});
+  ASSERT_FALSE(bundle);
+  EXPECT_EQ(
+      line(bundle.error()),
+      "/vms/vm0: mte: is on, and this CPU has no allocation tags (FEAT_MTE2), or its machine has no memory for them");
+  source.text("/vms/vm0", "mte", "off");
+  EXPECT_TRUE(Bundle::parse(source.blob(), {.mte = false}));
+}
 
 INSTANTIATE_TEST_SUITE_P(Bundle, BadBundle, ::testing::ValuesIn(kBad),
                          [](const ::testing::TestParamInfo<Bad>& bad) { return std::string{bad.param.name}; });

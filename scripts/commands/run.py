@@ -25,7 +25,7 @@ def main(argv: list[str]) -> int:
         cpus = physical_cpus(options, totals, "run")
         dtb = folder / "bundle.dtb"
         words = qemu.command(options.cpu, cpus, qemu.memory_mib(totals.memory_mib, dtb), dtb, options.icount,
-                             options.qemu_arg, semihosting=bool(options.trace))
+                             options.qemu_arg, semihosting=bool(options.trace), mte=totals.mte)
         return _boot(options, words)
 
 
@@ -73,13 +73,13 @@ def _make_bundle(options: argparse.Namespace, folder: Path) -> bundle.Totals:
     vm = bundle.SingleVm(kernel, options.firmware, initrd, run_options.bootargs(options), options.vcpus or 1,
                          options.memory or 512, options.log or "info", options.recorder or "on", options.trace,
                          options.vectors,
-                         options.pmu or "on", options.smc_allow or [], options.sve)
+                         options.pmu or "on", options.smc_allow or [], options.sve, options.mte or "off")
     if kernel:
         run_options.check_fits(kernel, initrd, vm.memory_mib)
     dts = folder / "bundle.dts"
     dts.write_text(bundle.source(vm), encoding="utf-8")
     bundle.compile_dts(dts, dtb)
-    return bundle.Totals(vm.cpus, vm.memory_mib)
+    return bundle.Totals(vm.cpus, vm.memory_mib, mte=vm.mte == "on")
 
 
 def _bundle_of_files(options: argparse.Namespace, folder: Path, dtb: Path) -> bundle.Totals:
@@ -89,10 +89,12 @@ def _bundle_of_files(options: argparse.Namespace, folder: Path, dtb: Path) -> bu
         bundle.compile_dts(file, part)
         roots.append(bundle.load(part.read_bytes(), file))
     root = roots[0] if len(roots) == 1 else bundle.merge(roots)
-    totals = bundle.totals(root, run_options.MAX_PCPUS)
-    if options.pmu:
-        for vm in root.child("vms").children.values():
+    for vm in root.child("vms").children.values():
+        if options.pmu:
             vm.set_string("pmu", options.pmu)
+        if options.mte:
+            vm.set_string("mte", options.mte)
+    totals = bundle.totals(root, run_options.MAX_PCPUS)
     if options.log:
         root.child("hypervisor").set_string("log-level", options.log)
     if options.vectors:
@@ -159,6 +161,9 @@ def _verdict(options: argparse.Namespace, relay: console.Relay, status: int | No
         if "cannot set up guest memory" in said:
             raise ui.Failure("run: this host has not the memory of the machine, which is the guests' and 256 MiB: make "
                              f"--memory or memory-mib smaller{said}", 2)
+        if "MTE requested" in said:
+            raise ui.Failure(f"run: a VM has mte on (--mte, or its bundle), and --cpu {options.cpu} has no allocation tags: take "
+                             "max", 2)
         if options.qemu_arg or options.cpu != run_options.DEFAULT_CPU:
             raise ui.Failure(f"run: QEMU refuses its options (--cpu, --qemu-arg){said}", 2)
     raise ui.Failure(f"QEMU ended with status {status} and the hypervisor gave no verdict{said}", 1)

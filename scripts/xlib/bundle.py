@@ -32,6 +32,7 @@ class SingleVm:
     pmu: str = "on"
     smc_allow: list[tuple[int, int]] = field(default_factory=list)
     sve_bits: int | None = None  # None: as long as the CPU has
+    mte: str = "off"
 
 
 @dataclass
@@ -40,6 +41,7 @@ class Totals:
     cpus: int  # when nobody asks for less: vCPUs may share them
     memory_mib: int
     least_cpus: int = 1
+    mte: bool = False  # memory for allocation tags
 
 
 def quoted(text: str) -> str:
@@ -81,6 +83,8 @@ def source(vm: SingleVm) -> str:
         lines.append("smc-allow = <" + " ".join(f"{n:#x}" for pair in vm.smc_allow for n in pair) + ">;")
     if vm.sve_bits is not None:
         lines.append(f"sve-bits = <{vm.sve_bits}>;")
+    if vm.mte == "on":
+        lines.append('mte = "on";')
     body = "".join(f"      {line}\n" for line in lines)
     trace = f"trace-file = {quoted(str(vm.trace_file))}; " if vm.trace_file else ""
     vectors = f'vectors = "{vm.vectors}"; ' if vm.vectors else ""
@@ -171,4 +175,5 @@ def totals(root: fdt.Node, most_cpus: int) -> Totals:
     named = [cpu for vm in vms for cpu in vm.cells("affinity") or []]
     return Totals(cpus=max(min(sum(vm.cells("cpus")[0] for vm in vms), most_cpus), max(named, default=0) + 1),
                   least_cpus=max(named, default=0) + 1,
-                  memory_mib=sum(vm.cells("memory-mib")[0] for vm in vms))
+                  memory_mib=sum(vm.cells("memory-mib")[0] for vm in vms),
+                  mte=any(vm.string("mte") == "on" for vm in vms))

@@ -25,7 +25,8 @@ class SourceTest(unittest.TestCase):
             kernel = Path(folder) / 'an "odd" name\\'
             kernel.write_bytes(b"kernel")
             bootargs = 'a="b c" \\ 1\x07' + "2 é"
-            vm = bundle.SingleVm(kernel, None, kernel, bootargs, 3, 128, "debug", smc_allow=[(1, 2), (0xC2000000, 0xC2000000)], sve_bits=256)
+            vm = bundle.SingleVm(kernel, None, kernel, bootargs, 3, 128, "debug", smc_allow=[(1, 2), (0xC2000000, 0xC2000000)], sve_bits=256,
+                                 mte="on")
             dts, dtb = Path(folder) / "b.dts", Path(folder) / "b.dtb"
             dts.write_text(bundle.source(vm), encoding="utf-8")
             bundle.compile_dts(dts, dtb)
@@ -36,6 +37,7 @@ class SourceTest(unittest.TestCase):
         self.assertEqual(node.cells("memory-mib"), [128])
         self.assertEqual(node.string("pmu"), "on")
         self.assertEqual(node.cells("sve-bits"), [256])
+        self.assertEqual(node.string("mte"), "on")
         self.assertEqual(node.cells("smc-allow"), [1, 2, 0xC2000000, 0xC2000000])
         self.assertEqual(root.child("images").child("kernel").properties["data"], b"kernel")
         self.assertEqual(root.child("hypervisor").string("log-level"), "debug")
@@ -93,6 +95,14 @@ class TotalsTest(unittest.TestCase):
     def test_a_cpu_for_each_vcpu_as_far_as_there_are_some(self):
         self.assertEqual(bundle.totals(make("a", "b", "c"), 8), bundle.Totals(cpus=6, memory_mib=192, least_cpus=1))
         self.assertEqual(bundle.totals(make("a", "b", "c"), 4), bundle.Totals(cpus=4, memory_mib=192, least_cpus=1))
+
+    def test_one_vm_with_tags_needs_a_machine_with_tags(self):
+        root = make("a", "b")
+        self.assertFalse(bundle.totals(root, 8).mte)
+        root.child("vms").child("a").set_string("mte", "off")
+        self.assertFalse(bundle.totals(root, 8).mte)
+        root.child("vms").child("b").set_string("mte", "on")
+        self.assertTrue(bundle.totals(root, 8).mte)
 
     def test_cpus_that_an_affinity_names_are_there(self):
         root = make("a", "b")

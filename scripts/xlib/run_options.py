@@ -73,6 +73,8 @@ def _parser() -> _Parser:
     p.add_argument("--pmu", choices=["on", "off"], help="the guests' performance monitors (default on)")
     p.add_argument("--sve", metavar="BITS", type=_sve_bits, help="longest SVE vector of the guest, a multiple of 128 up to "
                    "2048, or off (default: what the CPU has)")
+    p.add_argument("--mte", choices=["on", "off"], help="allocation tags for the guests; needs --cpu max, and slows QEMU down "
+                   "(default off, or what a bundle says)")
     p.add_argument("--smc-allow", metavar="FIRST[-LAST]", action="append", type=_function_range, default=None,
                    help="pass the guest's SMCs with these function IDs to the firmware (default: none)")
     p.add_argument("--pcpus", metavar="N", type=int, help="physical CPUs, which vCPUs share when they are more (default: one for each vCPU, 8 at most)")

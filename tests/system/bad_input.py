@@ -75,6 +75,10 @@ def options(folder: Path) -> list[tuple[list, str]]:
         (["--kernel", kernel, "--firmware", kernel], "do not go together"),
         (["--firmware", kernel, "--initrd", kernel], "do not go together"),
         (["--vm", kernel, "--kernel", kernel], "do not go together"),
+        (["--mte", "maybe"], "invalid choice"),
+        (["--mte", "on", "--cpu", "cortex-a57"], "--cpu cortex-a57 has no allocation tags: take max"),
+        (["--mte", "on", "--kernel", kernel, "--qemu-arg", "-machine", "--qemu-arg", "mte=off"],
+         "/vms/vm0: mte: is on, and this CPU has no allocation tags"),
     ]
     for option in ("--kernel", "--initrd", "--firmware", "--vm"):
         cases.append(([option, folder / "nowhere"], "no such file"))
@@ -153,6 +157,8 @@ def bundles(folder: Path) -> list[tuple[list, str]]:
         ([*dts("few", vm("affinity = <1 0>;", cpus="<2>")), "--pcpus", "1"], "names CPU 1"),
         (dts("restart", vm("restart = <1000001>;")), "restart"),
         (dts("far", vm("affinity = <100>;")), "CPU"),
+        ([*dts("mte", vm('mte = "on";')), "--cpu", "neoverse-n1"], "--cpu neoverse-n1 has no allocation tags: take max"),
+        (dts("mtevalue", vm("mte = <1>;")), "mte"),
         (dts("gic", vm("gic-version = <1>;")), "gic-version"),
         (dts("unknown", vm("cpu-model = <1>;")), "cpu-model"),
         (dts("vmcompatible", vm().replace("arm-vcpu,vm", "x")), "compatible"),

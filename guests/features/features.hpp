@@ -7,9 +7,10 @@ namespace features {
 
 // For tests/system/features.py. It is printed at the end, when the hypervisor has nothing more to say.
 struct Outcome {
-  bool forwarded;     // the firmware answered an SMC
+  bool forwarded;  // the firmware answered an SMC
   bool has_trng;
   unsigned sve_bits;  // 0: no SVE
+  unsigned mte;       // ID_AA64PFR1_EL1.MTE
 };
 extern Outcome g_outcome;
 
@@ -20,5 +21,6 @@ void test_services() noexcept;
 void test_set_way() noexcept;
 void test_fresh() noexcept;  // of CPU 1
 void test_sve(unsigned cpus) noexcept;
+void test_mte(unsigned cpus) noexcept;
 
 }  // namespace features

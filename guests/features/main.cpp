@@ -17,7 +17,8 @@ void guest_main(guest::u64) noexcept {
   test_set_way();
   if (guest::gic::count_cpus() > 1) test_fresh();
   test_sve(guest::gic::count_cpus());
-  guest::print("outcome: ", g_outcome.forwarded ? "forwarded" : "refused", ", ", g_outcome.has_trng ? "trng" : "no trng",
-               ", SVE ", g_outcome.sve_bits, '\n');
+  test_mte(guest::gic::count_cpus());
+  guest::print("outcome: ", g_outcome.forwarded ? "forwarded" : "refused", ", ",
+               g_outcome.has_trng ? "trng" : "no trng", ", SVE ", g_outcome.sve_bits, ", MTE ", g_outcome.mte, '\n');
   guest::done();
 }

@@ -3,6 +3,7 @@
 #include <cstddef>
 
 #include "guest/cpu.hpp"
+#include "guest/tags.hpp"
 
 extern "C" {
 
@@ -24,12 +25,26 @@ void* memcpy(void* to, const void* from, std::size_t bytes) noexcept {
 
 namespace guest {
 
-void map_ram(u64 address) noexcept {
-  constexpr u64 kBlock = u64{2} << 20;
-  constexpr u64 kNormalBlock = 0x701;  // as start.S has it
-  guest_level_2[address / kBlock % 512] = (address & ~(kBlock - 1)) | kNormalBlock;
+namespace {
+
+constexpr u64 kBlock = u64{2} << 20;
+constexpr u64 kNormalBlock = 0x701;  // as start.S has it
+
+void map_block(u64 address, u64 descriptor) noexcept {
+  guest_level_2[address / kBlock % 512] = descriptor;
   dsb();  // the entry was invalid before, so no TLB holds it
   isb();
+}
+
+}  // namespace
+
+void map_ram(u64 address, u64 physical) noexcept {
+  map_block(address, (physical & ~(kBlock - 1)) | kNormalBlock);
+}
+
+void tags::map(u64 address, u64 physical) noexcept {
+  constexpr u64 kThirdAttribute = 2 << 2;
+  map_block(address, (physical & ~(kBlock - 1)) | kNormalBlock | kThirdAttribute);
 }
 
 }  // namespace guest

@@ -2,61 +2,14 @@
 // A process of the Linux guest that debugs another one: single step, a hardware breakpoint, watchpoints; and that
 // counts its own cycles with an interrupt at each overflow. One line for each, and status 0 when all is right. No C
 // library: Linux's system calls for arm64 are all it uses. [linux] "ptrace(2)", "perf_event_open(2)"
-#include <cstddef>
-#include <cstdint>
-#include <initializer_list>
+#include "program.hpp"
 
 namespace {
 
-using u64 = std::uint64_t;
-using u32 = std::uint32_t;
+using namespace program;
 
-enum class Call : u64 {
-  close = 57,
-  read = 63,
-  write = 64,
-  exit_group = 94,
-  ptrace = 117,
-  kill = 129,
-  getpid = 172,
-  clone = 220,
-  perf_event_open = 241,
-  wait4 = 260,
-};
-
-long call(Call number, u64 a = 0, u64 b = 0, u64 c = 0, u64 d = 0, u64 e = 0) noexcept {
-  register u64 x8 asm("x8") = static_cast<u64>(number);
-  register u64 x0 asm("x0") = a;
-  register u64 x1 asm("x1") = b;
-  register u64 x2 asm("x2") = c;
-  register u64 x3 asm("x3") = d;
-  register u64 x4 asm("x4") = e;
-  asm volatile("svc #0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4) : "memory");
-  return static_cast<long>(x0);
-}
-
-template <class T>
-u64 address_of(T* object) noexcept {
-  return reinterpret_cast<u64>(object);
-}
-
-void print(const char* text) noexcept {
-  u64 length = 0;
-  while (text[length] != '\0') ++length;
-  (void)call(Call::write, 1, address_of(text), length);
-}
-
-bool g_all_right = true;
-
-// A line is one write, so that those of several processes do not mix.
 void report(const char* name, bool right) noexcept {
-  char line[64]{};
-  unsigned length = 0;
-  for (const char* part : {right ? "hwdebug: PASS " : "hwdebug: FAIL ", name, "\n"}) {
-    while (*part != '\0' && length + 1 < sizeof line) line[length++] = *part++;
-  }
-  print(line);
-  g_all_right = g_all_right && right;
+  program::report("hwdebug", name, right);
 }
 
 // --- the process that is debugged -----------------------------------------------------------------------------------
@@ -251,13 +204,6 @@ void count_cycles() noexcept {
 }
 
 }  // namespace
-
-// The compiler calls it without being asked.
-extern "C" [[gnu::used]] void* memset(void* to, int value, std::size_t bytes) noexcept {
-  auto* p = static_cast<volatile unsigned char*>(to);
-  for (; bytes != 0; --bytes) *p++ = static_cast<unsigned char>(value);
-  return to;
-}
 
 extern "C" [[noreturn, gnu::used]] void hwdebug_main() noexcept {
   debug_a_child();

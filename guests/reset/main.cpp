@@ -4,6 +4,7 @@
 #include "guest/console.hpp"
 #include "guest/gic.hpp"
 #include "guest/smp.hpp"
+#include "guest/tags.hpp"
 #include "guest/timer.hpp"
 
 namespace {
@@ -12,6 +13,7 @@ using namespace guest;
 
 constexpr u64 kFirstBootEndsMs = 3000;
 constexpr u64 kScratch = 0x4300'0000;  // RAM that the image does not cover
+constexpr u64 kTagged = 0x4600'0000;
 constexpr u64 kMark = 0x5157'4B45'4550'2121;
 constexpr u32 kSpi = 170;
 
@@ -23,7 +25,16 @@ volatile u64& scratch() noexcept {
   return *reinterpret_cast<volatile u64*>(kScratch);
 }
 
+// Of one 2 MiB block of RAM.
+void check_tags() noexcept {
+  if (tags::version() < 2) return;
+  tags::enable(tags::Checks::none);
+  tags::map(kTagged);
+  check("reset.tags", guest_tags_of(kTagged, tags::kBlock), 0);
+}
+
 void check_state(unsigned cpus) noexcept {
+  check_tags();
   if (has_hypervisor()) {
     check("reset.ram", scratch(), 0);
     check("reset.uart_imsc", read32(kUartImsc), 0);
@@ -57,6 +68,10 @@ void spin(u64) noexcept {
 
 void make_disorder(unsigned cpus) noexcept {
   scratch() = kMark;
+  if (tags::version() >= 2) {
+    guest_set_tags(tags::with_tag(kTagged, 0xD), tags::kBlock);
+    check("disorder.tags", guest_tag_at(kTagged + tags::kBlock - 16), 0xD);
+  }
   gic::init_distributor();
   gic::init_cpu();
   gic::enable(kSpi);

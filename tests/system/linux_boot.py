@@ -17,6 +17,7 @@ def test() -> None:
         check(online == ("0" if count == 1 else f"0-{count - 1}"), f"online CPUs: {online}")
         has_sve = machine.shell("grep -c -w sve /proc/cpuinfo || true") == str(count)
         check(has_sve == cpu.startswith("max"), "/proc/cpuinfo does not say of SVE what the CPU has")
+        check(machine.shell("grep -c -w mte /proc/cpuinfo || true") == "0", "/proc/cpuinfo says mte, and nobody asked for it")
         complaints = machine.shell(r"dmesg | grep -E 'WARNING|BUG|Oops|CPU[0-9]+: failed|stall|lockup' || true")
         check(complaints == "", f"the kernel complains: {complaints}")
         machine.poweroff()

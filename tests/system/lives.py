@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """One VM is started 100 times, another resets and restarts beside it, a third one fails at once, all on one CPU: memory in
-use is the same in each life, no life finds what a former one has left, and the failure stays with its VM."""
+use is the same in each life, no life finds what a former one has left, and the failure stays with its VM.
+Argument: --mte, allocation tags in the first."""
 import re
+import sys
 import tempfile
 from pathlib import Path
 
@@ -15,7 +17,7 @@ BUNDLE = """/dts-v1/;
     faults { data = /incbin/("ROOT/build/el2/guests/faults.img"); type = "kernel"; };
   };
   vms {
-    hundred { compatible = "arm-vcpu,vm"; kernel = "lives"; cpus = <2>; memory-mib = <8>; restart = <99>; };
+    hundred { compatible = "arm-vcpu,vm"; kernel = "lives"; cpus = <2>; memory-mib = <8>; restart = <99>; MTE };
     resets { compatible = "arm-vcpu,vm"; kernel = "lives"; cpus = <1>; memory-mib = <8>; restart = <2>; };
     fails { compatible = "arm-vcpu,vm"; kernel = "faults"; cpus = <1>; memory-mib = <128>; restart = <5>;
       bootargs = "fault=vectors-outside-ram"; };
@@ -27,7 +29,8 @@ BUNDLE = """/dts-v1/;
 def test() -> None:
     with tempfile.TemporaryDirectory() as folder:
         dts = Path(folder) / "lives.dts"
-        dts.write_text(BUNDLE.replace("ROOT", str(ROOT)), encoding="utf-8")
+        mte = 'mte = "on";' if "--mte" in sys.argv else ""
+        dts.write_text(BUNDLE.replace("ROOT", str(ROOT)).replace("MTE", mte), encoding="utf-8")
         with Machine("--vm", dts, "--pcpus", 1, "--log", "debug") as machine:
             machine.ends_with(1, 100)
     check("FAIL " not in machine.output, "a guest complains")

@@ -89,7 +89,8 @@ inline PerCpu& this_cpu() noexcept {
 }
 [[nodiscard]] PerCpu& cpu(unsigned index) noexcept;
 
-// A single step's goes on where it is, with PSTATE.D set. Runs `body`; the synchronous exceptions it takes are recorded and not reported.
+// A single step's goes on where it is, with PSTATE.D set. Runs `body`; the synchronous exceptions it takes are recorded
+// and not reported.
 template <class Body>
 Caught catching(Body body, Resume resume = Resume::next) noexcept {
   PerCpu& self = this_cpu();
@@ -110,8 +111,12 @@ void set_interrupt_hook(InterruptHook hook) noexcept;
 // What this CPU has taken so far, back to zero.
 void forget_interrupts() noexcept;
 
-// Maps the 2 MiB around `address`, which is between 1 and 2 GiB; start.S maps the first 64 MiB.
-void map_ram(u64 address) noexcept;
+// Maps the 2 MiB around `address`, which is between 1 and 2 GiB, to the memory around `physical`; start.S maps the
+// first 64 MiB.
+void map_ram(u64 address, u64 physical) noexcept;
+inline void map_ram(u64 address) noexcept {
+  map_ram(address, address);
+}
 
 // Memory-mapped registers, by instructions that carry a full syndrome.
 inline u32 read32(u64 address) noexcept {

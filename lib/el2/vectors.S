@@ -37,7 +37,7 @@
 // asked first.
 .macro VCPU_GUEST_EXIT_SLOT kind, target, answer
     .balign 0x80
-    .set    .Lslot_begin, .
+.Lslot_\@:
     VCPU_SAVE_GPRS
     .ifnb   \answer
     bl      \answer                         // w0: VectorAnswer
@@ -45,9 +45,7 @@
     .endif
     mov     x20, #\kind
     b       \target
-    .if     . - .Lslot_begin > 0x80
-    .error  "vector slot overflows"
-    .endif
+    .org    .Lslot_\@ + 0x80                // backwards, which is an error, if the slot overflows
 .endm
 
 // AArch32 EL1 cannot be entered (HCR_EL2.RW is 1), but AArch32 EL0 can: its exits use the last four slots. Nobody asks for

@@ -11,7 +11,6 @@ using namespace guest;
 
 constexpr u64 kSlotNop = 0;
 constexpr u32 kNop = 0xD503'201F;
-constexpr u64 kSgiFrame = kGicr + 0x1'0000;
 
 void prepare(Random&) noexcept {
   write_slot(kSlotNop, kNop);

@@ -15,3 +15,14 @@ function(arm_vcpu_layer name)
     target_link_libraries(arm_vcpu_${name} PUBLIC arm_vcpu_${dependency})
   endforeach()
 endfunction()
+
+# arm_vcpu_image(TARGET NAME FOLDER SCRIPT LINK_OPTION...): the program FOLDER/NAME.elf, linked by SCRIPT, for debuggers, and
+# FOLDER/NAME.img, its bytes as they lie in memory, for whoever loads it. FOLDER is in the build's.
+function(arm_vcpu_image target name folder script)
+  set(image ${PROJECT_BINARY_DIR}/${folder}/${name}.img)
+  set_target_properties(${target} PROPERTIES
+    OUTPUT_NAME ${name} SUFFIX .elf RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/${folder} LINK_DEPENDS ${script})
+  target_link_options(${target} PRIVATE ${ARGN} -T ${script} -Wl,-z,norelro -Wl,-z,max-page-size=4096)
+  add_custom_command(TARGET ${target} POST_BUILD
+    COMMAND ${CMAKE_OBJCOPY} -O binary $<TARGET_FILE:${target}> ${image} BYPRODUCTS ${image} VERBATIM)
+endfunction()

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The floor's entry and its two vectors: the guest's registers, ELR and SPSR saved, a C++ function, all of it restored.
+#include "guest/registers.h"
+
 #define STACK_BYTES 0x1000
 
     .section .head.text, "ax"
@@ -41,20 +43,7 @@ floor_start:
     .balign 0x80
     sub     sp, sp, #272
     stp     x0, x1, [sp]
-    stp     x2, x3, [sp, #16]
-    stp     x4, x5, [sp, #32]
-    stp     x6, x7, [sp, #48]
-    stp     x8, x9, [sp, #64]
-    stp     x10, x11, [sp, #80]
-    stp     x12, x13, [sp, #96]
-    stp     x14, x15, [sp, #112]
-    stp     x16, x17, [sp, #128]
-    stp     x18, x19, [sp, #144]
-    stp     x20, x21, [sp, #160]
-    stp     x22, x23, [sp, #176]
-    stp     x24, x25, [sp, #192]
-    stp     x26, x27, [sp, #208]
-    stp     x28, x29, [sp, #224]
+    EACH_PAIR_OF_X_FROM_2 stp, sp
     mrs     x1, elr_el2
     mrs     x2, spsr_el2
     stp     x30, x1, [sp, #240]
@@ -83,20 +72,7 @@ restore:
     ldr     x2, [sp, #256]
     msr     elr_el2, x1
     msr     spsr_el2, x2
-    ldp     x2, x3, [sp, #16]
-    ldp     x4, x5, [sp, #32]
-    ldp     x6, x7, [sp, #48]
-    ldp     x8, x9, [sp, #64]
-    ldp     x10, x11, [sp, #80]
-    ldp     x12, x13, [sp, #96]
-    ldp     x14, x15, [sp, #112]
-    ldp     x16, x17, [sp, #128]
-    ldp     x18, x19, [sp, #144]
-    ldp     x20, x21, [sp, #160]
-    ldp     x22, x23, [sp, #176]
-    ldp     x24, x25, [sp, #192]
-    ldp     x26, x27, [sp, #208]
-    ldp     x28, x29, [sp, #224]
+    EACH_PAIR_OF_X_FROM_2 ldp, sp
     ldp     x0, x1, [sp]
     add     sp, sp, #272
     eret

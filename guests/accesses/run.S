@@ -1,56 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // One instruction with all registers given, until the SVC behind it or the exception that it takes.
+#include "guest/registers.h"
 #include "offsets.h"
 
     .arch armv8.2-a
     .text
 
-.macro EACH_PAIR_OF_V op, base
-    \op     q0, q1, [\base, #32 * 0]
-    \op     q2, q3, [\base, #32 * 1]
-    \op     q4, q5, [\base, #32 * 2]
-    \op     q6, q7, [\base, #32 * 3]
-    \op     q8, q9, [\base, #32 * 4]
-    \op     q10, q11, [\base, #32 * 5]
-    \op     q12, q13, [\base, #32 * 6]
-    \op     q14, q15, [\base, #32 * 7]
-    \op     q16, q17, [\base, #32 * 8]
-    \op     q18, q19, [\base, #32 * 9]
-    \op     q20, q21, [\base, #32 * 10]
-    \op     q22, q23, [\base, #32 * 11]
-    \op     q24, q25, [\base, #32 * 12]
-    \op     q26, q27, [\base, #32 * 13]
-    \op     q28, q29, [\base, #32 * 14]
-    \op     q30, q31, [\base, #32 * 15]
-.endm
-
-.macro EACH_PAIR_OF_X_FROM_2 op, base
-    \op     x2, x3, [\base, #2 * 8]
-    \op     x4, x5, [\base, #4 * 8]
-    \op     x6, x7, [\base, #6 * 8]
-    \op     x8, x9, [\base, #8 * 8]
-    \op     x10, x11, [\base, #10 * 8]
-    \op     x12, x13, [\base, #12 * 8]
-    \op     x14, x15, [\base, #14 * 8]
-    \op     x16, x17, [\base, #16 * 8]
-    \op     x18, x19, [\base, #18 * 8]
-    \op     x20, x21, [\base, #20 * 8]
-    \op     x22, x23, [\base, #22 * 8]
-    \op     x24, x25, [\base, #24 * 8]
-    \op     x26, x27, [\base, #26 * 8]
-    \op     x28, x29, [\base, #28 * 8]
-.endm
-
 // void access_run(Run* x0). FP is not trapped, interrupts are masked. Clobbers what a function may, and V registers.
     .global access_run
     .type   access_run, %function
 access_run:
-    stp     x29, x30, [sp, #-96]!
-    stp     x19, x20, [sp, #16]
-    stp     x21, x22, [sp, #32]
-    stp     x23, x24, [sp, #48]
-    stp     x25, x26, [sp, #64]
-    stp     x27, x28, [sp, #80]
+    PUSH_KEPT_X 96
     mov     x1, sp
     mrs     x2, tpidr_el1
     mrs     x3, vbar_el1
@@ -108,10 +68,5 @@ taken:
     msr     tpidr_el1, x2
     msr     vbar_el1, x3
     isb
-    ldp     x19, x20, [sp, #16]
-    ldp     x21, x22, [sp, #32]
-    ldp     x23, x24, [sp, #48]
-    ldp     x25, x26, [sp, #64]
-    ldp     x27, x28, [sp, #80]
-    ldp     x29, x30, [sp], #96
+    POP_KEPT_X 96
     ret

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Exits with each general-purpose register as the operand, and with all of them live.
+#include "guest/registers.h"
 
     .text
 
@@ -53,12 +54,7 @@ store_from_x\n:
     .global across_\kind
     .type   across_\kind, %function
 across_\kind:
-    stp     x29, x30, [sp, #-112]!
-    stp     x19, x20, [sp, #16]
-    stp     x21, x22, [sp, #32]
-    stp     x23, x24, [sp, #48]
-    stp     x25, x26, [sp, #64]
-    stp     x27, x28, [sp, #80]
+    PUSH_KEPT_X 112
     str     x1, [sp, #96]
     mov     x30, #0xA0000000        // N and C
     msr     nzcv, x30
@@ -72,29 +68,11 @@ across_\kind:
     str     x30, [sp, #104]
     ldr     x30, [sp, #96]
     stp     x0, x1, [x30]
-    stp     x2, x3, [x30, #16]
-    stp     x4, x5, [x30, #32]
-    stp     x6, x7, [x30, #48]
-    stp     x8, x9, [x30, #64]
-    stp     x10, x11, [x30, #80]
-    stp     x12, x13, [x30, #96]
-    stp     x14, x15, [x30, #112]
-    stp     x16, x17, [x30, #128]
-    stp     x18, x19, [x30, #144]
-    stp     x20, x21, [x30, #160]
-    stp     x22, x23, [x30, #176]
-    stp     x24, x25, [x30, #192]
-    stp     x26, x27, [x30, #208]
-    stp     x28, x29, [x30, #224]
+    EACH_PAIR_OF_X_FROM_2 stp, x30
     mrs     x0, nzcv
     ldr     x1, [sp, #104]
     stp     x0, x1, [x30, #240]
-    ldp     x19, x20, [sp, #16]
-    ldp     x21, x22, [sp, #32]
-    ldp     x23, x24, [sp, #48]
-    ldp     x25, x26, [sp, #64]
-    ldp     x27, x28, [sp, #80]
-    ldp     x29, x30, [sp], #112
+    POP_KEPT_X 112
     ret
     .size   across_\kind, . - across_\kind
 .endm

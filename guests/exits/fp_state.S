@@ -1,32 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // FP/SIMD registers and pointer authentication, which the compiler is told to stay away from.
+#include "guest/registers.h"
 
     .text
-
-.macro EACH_PAIR instruction
-    \instruction q0, q1, [x0, #0 * 16]
-    \instruction q2, q3, [x0, #2 * 16]
-    \instruction q4, q5, [x0, #4 * 16]
-    \instruction q6, q7, [x0, #6 * 16]
-    \instruction q8, q9, [x0, #8 * 16]
-    \instruction q10, q11, [x0, #10 * 16]
-    \instruction q12, q13, [x0, #12 * 16]
-    \instruction q14, q15, [x0, #14 * 16]
-    \instruction q16, q17, [x0, #16 * 16]
-    \instruction q18, q19, [x0, #18 * 16]
-    \instruction q20, q21, [x0, #20 * 16]
-    \instruction q22, q23, [x0, #22 * 16]
-    \instruction q24, q25, [x0, #24 * 16]
-    \instruction q26, q27, [x0, #26 * 16]
-    \instruction q28, q29, [x0, #28 * 16]
-    \instruction q30, q31, [x0, #30 * 16]
-.endm
 
 // void fp_load(const FpState* x0), void fp_store(FpState* x0): V0 to V31, then FPCR and FPSR.
     .global fp_load
     .type   fp_load, %function
 fp_load:
-    EACH_PAIR ldp
+    EACH_PAIR_OF_V ldp, x0
     ldr     x1, [x0, #512]
     ldr     x2, [x0, #520]
     msr     fpcr, x1
@@ -37,7 +19,7 @@ fp_load:
     .global fp_store
     .type   fp_store, %function
 fp_store:
-    EACH_PAIR stp
+    EACH_PAIR_OF_V stp, x0
     mrs     x1, fpcr
     mrs     x2, fpsr
     str     x1, [x0, #512]

@@ -2,6 +2,7 @@
 // One attempt: into another address space with all registers as torture_state says, and back by whatever exception ends
 // it. The vectors need no stack, no register and no memory but this page and torture_state, which every address space
 // of an attempt maps: nothing that an attempt may do to its registers or tables keeps them from getting home.
+#include "guest/registers.h"
 #include "offsets.h"
 
     .section .text.torture_page, "ax"
@@ -72,24 +73,14 @@ leave:
     mov     sp, x2
     msr     daifset, #15
     isb
-    ldp     x19, x20, [sp, #16]
-    ldp     x21, x22, [sp, #32]
-    ldp     x23, x24, [sp, #48]
-    ldp     x25, x26, [sp, #64]
-    ldp     x27, x28, [sp, #80]
-    ldp     x29, x30, [sp], #96
+    POP_KEPT_X 96
     ret
 
 // void torture_enter(): returns when the attempt has ended by an exception.
     .global torture_enter
     .type   torture_enter, %function
 torture_enter:
-    stp     x29, x30, [sp, #-96]!
-    stp     x19, x20, [sp, #16]
-    stp     x21, x22, [sp, #32]
-    stp     x23, x24, [sp, #48]
-    stp     x25, x26, [sp, #64]
-    stp     x27, x28, [sp, #80]
+    PUSH_KEPT_X 96
     adrp    x0, torture_state
     add     x0, x0, :lo12:torture_state
     mov     x1, sp

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // void witness_hold(const Registers* x0 in, Registers* x1 out): all registers as `in` says, WFI, and all of them to
 // `out`. Registers: x0 to x30, SP_EL0, FPCR, FPSR (34 words), then v0 to v31.
+#include "guest/registers.h"
+
 #define FP_OFFSET (34 * 8)
 
     .arch_extension fp
@@ -9,12 +11,7 @@
     .global witness_hold
     .type   witness_hold, %function
 witness_hold:
-    stp     x29, x30, [sp, #-112]!
-    stp     x19, x20, [sp, #16]
-    stp     x21, x22, [sp, #32]
-    stp     x23, x24, [sp, #48]
-    stp     x25, x26, [sp, #64]
-    stp     x27, x28, [sp, #80]
+    PUSH_KEPT_X 112
     str     x1, [sp, #96]
     ldr     x2, [x0, #31 * 8]
     msr     sp_el0, x2
@@ -22,9 +19,7 @@ witness_hold:
     msr     fpcr, x2
     msr     fpsr, x3
     add     x2, x0, #FP_OFFSET
-    .irp    n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
-    ldr     q\n, [x2, #\n * 16]
-    .endr
+    EACH_PAIR_OF_V ldp, x2
     .irp    n, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30
     ldr     x\n, [x0, #\n * 8]
     .endr
@@ -43,14 +38,7 @@ witness_hold:
     mrs     x2, fpsr
     stp     x1, x2, [x0, #32 * 8]
     add     x2, x0, #FP_OFFSET
-    .irp    n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
-    str     q\n, [x2, #\n * 16]
-    .endr
-    ldp     x19, x20, [sp, #16]
-    ldp     x21, x22, [sp, #32]
-    ldp     x23, x24, [sp, #48]
-    ldp     x25, x26, [sp, #64]
-    ldp     x27, x28, [sp, #80]
-    ldp     x29, x30, [sp], #112
+    EACH_PAIR_OF_V stp, x2
+    POP_KEPT_X 112
     ret
     .size   witness_hold, . - witness_hold

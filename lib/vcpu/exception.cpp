@@ -143,12 +143,8 @@ bool respond(Aarch64VCpu& vcpu, MmioResponder& responder) noexcept {
     if (!reply.done) {
       return false;
     }
-    std::uint64_t value = truncate(reply.value, width);
-    if (iss.get<DataAbortIss::SSE>()) {
-      value = bits::sign_extend(value, bits_of(width));
-      value = iss.get<DataAbortIss::SF>() ? value : truncate(value, AccessWidth::word);
-    }
-    ExitPath::frame(vcpu).set_gpr(rt, value);
+    ExitPath::frame(vcpu).set_gpr(
+        rt, extend_load(reply.value, width, iss.get<DataAbortIss::SSE>(), iss.get<DataAbortIss::SF>()));
   }
   ExitPath::advance(vcpu);
   return true;

@@ -2,6 +2,7 @@
 // The guest's state after an instruction that was executed in its place.
 #pragma once
 
+#include "arm_vcpu/exit_reason.hpp"
 #include "arm_vcpu/trap_frame.hpp"
 
 namespace arm_vcpu {
@@ -29,6 +30,17 @@ constexpr void finish_instruction(TrapFrame& frame, bool is_32bit) noexcept {
   }
   frame.elr += is_32bit || !SpsrA32::from(frame.spsr.raw).get<SpsrA32::T>() ? 4 : 2;
   frame.spsr = after_it_instruction(frame.spsr.with<Spsr::SS>(false));
+}
+
+// What a load leaves in Xt. Sign-extended to Wt, it ends at bit 31: the upper half is 0.
+[[nodiscard]] constexpr std::uint64_t extend_load(std::uint64_t value, AccessWidth width, bool is_signed,
+                                                  bool to_xt) noexcept {
+  value = truncate(value, width);
+  if (is_signed) {
+    value = bits::sign_extend(value, bits_of(width));
+    value = to_xt ? value : truncate(value, AccessWidth::word);
+  }
+  return value;
 }
 
 }  // namespace arm_vcpu

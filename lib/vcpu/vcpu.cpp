@@ -462,12 +462,8 @@ Result<> Aarch64VCpu::complete_mmio_read(std::uint64_t value) noexcept {
   if (const Result<> taken = take_pending(PendingAccess::Kind::mmio_read); !taken) {
     return taken;
   }
-  value = truncate(value, pending_.width);
-  if (pending_.signed_ext) {
-    value = bits::sign_extend(value, bits_of(pending_.width));
-  }
-  // A write to Wt clears the upper half of Xt.
-  frame.set_gpr(pending_.reg, truncate(value, pending_.reg_width));
+  frame.set_gpr(pending_.reg,
+                extend_load(value, pending_.width, pending_.signed_ext, pending_.reg_width == AccessWidth::doubleword));
   return {};
 }
 

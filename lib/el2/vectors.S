@@ -33,6 +33,26 @@
     mov     sp, x16
 .endm
 
+// The other way. In: SP = VCpuContext. X20 to X29 are what a function keeps, or are loaded in between.
+.macro VCPU_LOAD_X2_TO_X19
+    ldp     x2, x3, [sp, #VCPU_CTX_X0 + 8 * 2]
+    ldp     x4, x5, [sp, #VCPU_CTX_X0 + 8 * 4]
+    ldp     x6, x7, [sp, #VCPU_CTX_X0 + 8 * 6]
+    ldp     x8, x9, [sp, #VCPU_CTX_X0 + 8 * 8]
+    ldp     x10, x11, [sp, #VCPU_CTX_X0 + 8 * 10]
+    ldp     x12, x13, [sp, #VCPU_CTX_X0 + 8 * 12]
+    ldp     x14, x15, [sp, #VCPU_CTX_X0 + 8 * 14]
+    ldp     x16, x17, [sp, #VCPU_CTX_X0 + 8 * 16]
+    ldp     x18, x19, [sp, #VCPU_CTX_X0 + 8 * 18]
+.endm
+.macro VCPU_RETURN_TO_GUEST
+    ldr     x30, [sp, #VCPU_CTX_X0 + 8 * 30]
+    ldp     x0, x1, [sp, #VCPU_CTX_X0]
+    eret
+    dsb     nsh                             // no speculation past ERET
+    isb
+.endm
+
 // An exception taken from the guest. In: SP_EL2 = VCpuContext. At most 32 instructions. With `answer`, that function is
 // asked first.
 .macro VCPU_GUEST_EXIT_SLOT kind, target, answer
@@ -89,20 +109,8 @@
     .balign 64
 .Lresume_answered:                          // x19 = VCpuContext
     mov     sp, x19
-    ldp     x2, x3, [sp, #VCPU_CTX_X0 + 8 * 2]
-    ldp     x4, x5, [sp, #VCPU_CTX_X0 + 8 * 4]
-    ldp     x6, x7, [sp, #VCPU_CTX_X0 + 8 * 6]
-    ldp     x8, x9, [sp, #VCPU_CTX_X0 + 8 * 8]
-    ldp     x10, x11, [sp, #VCPU_CTX_X0 + 8 * 10]
-    ldp     x12, x13, [sp, #VCPU_CTX_X0 + 8 * 12]
-    ldp     x14, x15, [sp, #VCPU_CTX_X0 + 8 * 14]
-    ldp     x16, x17, [sp, #VCPU_CTX_X0 + 8 * 16]
-    ldp     x18, x19, [sp, #VCPU_CTX_X0 + 8 * 18]
-    ldr     x30, [sp, #VCPU_CTX_X0 + 8 * 30]
-    ldp     x0, x1, [sp, #VCPU_CTX_X0]
-    eret
-    dsb     nsh                             // no speculation past ERET
-    isb
+    VCPU_LOAD_X2_TO_X19
+    VCPU_RETURN_TO_GUEST
 
 // In: x19 = VCpuContext with x0-x30 saved, SP = the host's stack, x20 = kind, w0 = VectorAnswer where one was asked for.
 // Latches the syndrome once; nothing reads it again.
@@ -132,25 +140,13 @@
     mov     sp, x19
     msr     elr_el2, x1
     msr     spsr_el2, x2
-    ldp     x2, x3, [sp, #VCPU_CTX_X0 + 8 * 2]
-    ldp     x4, x5, [sp, #VCPU_CTX_X0 + 8 * 4]
-    ldp     x6, x7, [sp, #VCPU_CTX_X0 + 8 * 6]
-    ldp     x8, x9, [sp, #VCPU_CTX_X0 + 8 * 8]
-    ldp     x10, x11, [sp, #VCPU_CTX_X0 + 8 * 10]
-    ldp     x12, x13, [sp, #VCPU_CTX_X0 + 8 * 12]
-    ldp     x14, x15, [sp, #VCPU_CTX_X0 + 8 * 14]
-    ldp     x16, x17, [sp, #VCPU_CTX_X0 + 8 * 16]
-    ldp     x18, x19, [sp, #VCPU_CTX_X0 + 8 * 18]
+    VCPU_LOAD_X2_TO_X19
     ldp     x20, x21, [sp, #VCPU_CTX_X0 + 8 * 20]
     ldp     x22, x23, [sp, #VCPU_CTX_X0 + 8 * 22]
     ldp     x24, x25, [sp, #VCPU_CTX_X0 + 8 * 24]
     ldp     x26, x27, [sp, #VCPU_CTX_X0 + 8 * 26]
     ldp     x28, x29, [sp, #VCPU_CTX_X0 + 8 * 28]
-    ldr     x30, [sp, #VCPU_CTX_X0 + 8 * 30]
-    ldp     x0, x1, [sp, #VCPU_CTX_X0]
-    eret
-    dsb     nsh                             // no speculation past ERET
-    isb
+    VCPU_RETURN_TO_GUEST
 
 .Lexit_interrupt:                           // an interrupt has no syndrome
     mrs     x1, elr_el2

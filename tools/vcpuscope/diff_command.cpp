@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <tuple>
 
 #include "command.hpp"
 #include "json.hpp"
@@ -83,7 +84,9 @@ std::vector<Change> changes(const Options& options, Statistics (&stats)[2], cons
     change.size = std::abs(measure(change.sides[1], options.by) - measure(change.sides[0], options.by));
     if (change.size != 0) list.push_back(std::move(change));
   }
-  std::stable_sort(list.begin(), list.end(), [](const Change& a, const Change& b) { return a.size > b.size; });
+  std::sort(list.begin(), list.end(), [](const Change& a, const Change& b) {
+    return std::tie(b.size, a.table, a.name) < std::tie(a.size, b.table, b.name);
+  });
   return list;
 }
 

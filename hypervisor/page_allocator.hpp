@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Physical memory in whole pages: given out, and taken back. First fit over a set of free ranges, which holds no memory
-// of its own. Taking back never fails: an allocation is refused when its return could need a range more than the set has
-// room for.
+// of its own. Taking back never fails: an allocation is refused when its return could need a range more than the set
+// has room for.
 #pragma once
 
 #include <cstddef>

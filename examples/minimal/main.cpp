@@ -43,7 +43,9 @@ using namespace arm_vcpu;
 constexpr std::uint64_t kGuestRam = 0x4000'0000;
 constexpr std::uint64_t kUart = 0x0900'0000;
 
-void put(char c) { *reinterpret_cast<volatile char*>(kUart) = c; }
+void put(char c) {
+  *reinterpret_cast<volatile char*>(kUart) = c;
+}
 
 [[noreturn]] void power_off() {
   register std::uint64_t function asm("x0") = 0x8400'0008;
@@ -98,4 +100,6 @@ extern "C" [[noreturn]] void hypervisor() {
   }
 }
 
-extern "C" [[noreturn]] void arm_vcpu_el2_panic(const El2PanicFrame*) { power_off(); }
+extern "C" [[noreturn]] void arm_vcpu_el2_panic(const El2PanicFrame*) {
+  power_off();
+}

@@ -6,8 +6,7 @@ namespace arm_vcpu {
 std::string_view name_of(Ec ec) noexcept {
   switch (ec) {
 #define VCPU_EC(value, name, meaning) \
-  case Ec::name:                      \
-    return #name;
+  case Ec::name: return #name;
 #include "arm_vcpu/arch/ec.def"
 #undef VCPU_EC
   }
@@ -17,8 +16,7 @@ std::string_view name_of(Ec ec) noexcept {
 std::string_view meaning_of(Ec ec) noexcept {
   switch (ec) {
 #define VCPU_EC(value, name, meaning) \
-  case Ec::name:                      \
-    return meaning;
+  case Ec::name: return meaning;
 #include "arm_vcpu/arch/ec.def"
 #undef VCPU_EC
   }
@@ -28,8 +26,7 @@ std::string_view meaning_of(Ec ec) noexcept {
 std::string_view meaning_of(Fsc fsc) noexcept {
   switch (fsc) {
 #define VCPU_FSC(value, name, kind, level, meaning) \
-  case Fsc::name:                                   \
-    return meaning;
+  case Fsc::name: return meaning;
 #include "arm_vcpu/arch/fsc.def"
 #undef VCPU_FSC
   }

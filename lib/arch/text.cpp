@@ -57,18 +57,11 @@ Spec parse_spec(std::string_view text) noexcept {
 
 void put_arg(TextBuffer& out, const TextArg& arg, Spec spec) noexcept {
   switch (arg.kind) {
-    case TextArg::Kind::text:
-      out.put(arg.text);
-      return;
-    case TextArg::Kind::boolean:
-      out.put(arg.number != 0 ? "true" : "false");
-      return;
-    case TextArg::Kind::character:
-      out.put(static_cast<char>(arg.number));
-      return;
+    case TextArg::Kind::text: out.put(arg.text); return;
+    case TextArg::Kind::boolean: out.put(arg.number != 0 ? "true" : "false"); return;
+    case TextArg::Kind::character: out.put(static_cast<char>(arg.number)); return;
     case TextArg::Kind::is_signed:
-    case TextArg::Kind::is_unsigned:
-      break;
+    case TextArg::Kind::is_unsigned: break;
   }
   if (spec.hex) {
     if (spec.digits == 0) {
@@ -108,8 +101,7 @@ void format_args(TextBuffer& out, std::string_view pattern, std::span<const Text
 ErrorText describe(Errc code) noexcept {
   switch (code) {
 #define VCPU_ERRC(name, what, asked, has, fix) \
-  case Errc::name:                             \
-    return {#name, what, asked, has, fix};
+  case Errc::name: return {#name, what, asked, has, fix};
 #include "arm_vcpu/errors.def"
 #undef VCPU_ERRC
   }

@@ -22,8 +22,7 @@ constexpr auto kCrcTable = make_crc_table();
 std::string_view name_of(Kind kind) noexcept {
   switch (kind) {
 #define VCPU_TRACE_KIND(value, name, meaning, fields) \
-  case Kind::name:                                    \
-    return #name;
+  case Kind::name: return #name;
 #include "arm_vcpu/trace/kinds.def"
 #undef VCPU_TRACE_KIND
   }
@@ -33,8 +32,7 @@ std::string_view name_of(Kind kind) noexcept {
 std::string_view meaning_of(Kind kind) noexcept {
   switch (kind) {
 #define VCPU_TRACE_KIND(value, name, meaning, fields) \
-  case Kind::name:                                    \
-    return meaning;
+  case Kind::name: return meaning;
 #include "arm_vcpu/trace/kinds.def"
 #undef VCPU_TRACE_KIND
   }

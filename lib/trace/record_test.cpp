@@ -17,9 +17,13 @@ static_assert(offsetof(Record, esr) == 16 && offsetof(Record, spsr) == 48 && off
 static_assert(offsetof(Header, counter_hz) == 24 && offsetof(Header, build_id) == 72 && offsetof(Header, vms) == 3072);
 static_assert(offsetof(RingHeader, capacity) == 8 && offsetof(RingHeader, written) == 16);
 
-TEST(Record, CrcOfTheCheckString) { EXPECT_EQ(crc32("123456789", 9), 0xCBF4'3926U); }
+TEST(Record, CrcOfTheCheckString) {
+  EXPECT_EQ(crc32("123456789", 9), 0xCBF4'3926U);
+}
 
-TEST(Record, CrcGoesOnFromASeed) { EXPECT_EQ(crc32("6789", 4, crc32("12345", 5)), crc32("123456789", 9)); }
+TEST(Record, CrcGoesOnFromASeed) {
+  EXPECT_EQ(crc32("6789", 4, crc32("12345", 5)), crc32("123456789", 9));
+}
 
 TEST(Record, KindsHaveDistinctNames) {
   std::set<std::string_view> names;

@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "arm_vcpu/vcpu.hpp"
-#include "vcpu/instruction_done.hpp"
 #include "vcpu/exception_entry.hpp"
+#include "vcpu/instruction_done.hpp"
 #include "vcpu/recorder.hpp"
 
 namespace arm_vcpu {

@@ -26,7 +26,9 @@ struct DescribeTest : ::testing::Test {
   Text text{-1};
 };
 
-constexpr std::uint64_t hpfar(std::uint64_t ipa) { return Hpfar{}.with<Hpfar::FIPA>(ipa >> 12).raw; }
+constexpr std::uint64_t hpfar(std::uint64_t ipa) {
+  return Hpfar{}.with<Hpfar::FIPA>(ipa >> 12).raw;
+}
 
 TEST_F(DescribeTest, MmioWrite) {
   // EC 0x24, IL, ISV, SAS 2, SRT 1, WnR, translation fault level 3.
@@ -58,8 +60,9 @@ TEST_F(DescribeTest, APermissionFaultHasNoIpa) {
 TEST_F(DescribeTest, FaultOnAStage1Walk) {
   const Record r{.esr = 0x9200'0087, .far = 0xFFFF'8000'0000'1234, .hpfar = hpfar(0x1'2345'6000)};
   EXPECT_EQ(reason(r), "NestedPageFault");
-  EXPECT_EQ(detail(r), "read, translation fault, level 3, on a stage-1 table walk, IPA 0x123456000 RAM+0xe3456000, "
-                       "VA 0xffff800000001234");
+  EXPECT_EQ(detail(r),
+            "read, translation fault, level 3, on a stage-1 table walk, IPA 0x123456000 RAM+0xe3456000, "
+            "VA 0xffff800000001234");
 }
 
 TEST_F(DescribeTest, InstructionAbort) {
@@ -78,7 +81,9 @@ TEST_F(DescribeTest, AnAbortThatTheGuestWasToldOfIsNoFailure) {
 
 TEST_F(DescribeTest, SystemRegisters) {
   const Record read{.esr = 0x6230'1841};  // mrs x2, from the encoding below
-  const auto iss = [](SysRegId id, bool is_read, unsigned rt) { return 0x6200'0000 | id.iss() | (is_read ? 1U : 0U) | rt << 5; };
+  const auto iss = [](SysRegId id, bool is_read, unsigned rt) {
+    return 0x6200'0000 | id.iss() | (is_read ? 1U : 0U) | rt << 5;
+  };
   const Record mrs{.esr = iss(sysreg::ID_AA64MMFR0_EL1, true, 2)};
   EXPECT_EQ(reason(mrs), "SysRegRead");
   EXPECT_EQ(detail(mrs), "mrs x2, ID_AA64MMFR0_EL1");
@@ -110,8 +115,10 @@ TEST_F(DescribeTest, Calls) {
 
 TEST_F(DescribeTest, PsciAnswers) {
   const auto answer = [&](std::uint64_t id, std::int32_t w0) {
-    return detail({.far = 1, .hpfar = 0x4008'0000,
-                   .data = std::uint64_t{static_cast<std::uint32_t>(w0)} << 32 | id, .kind = Kind::psci_call});
+    return detail({.far = 1,
+                   .hpfar = 0x4008'0000,
+                   .data = std::uint64_t{static_cast<std::uint32_t>(w0)} << 32 | id,
+                   .kind = Kind::psci_call});
   };
   EXPECT_EQ(answer(0xC400'0003, 0), "CPU_ON(0x1, 0x40080000, ...) = SUCCESS");
   EXPECT_EQ(answer(0xC400'0003, -4), "CPU_ON(0x1, 0x40080000, ...) = ALREADY_ON");

@@ -35,7 +35,9 @@ struct SelectionTest : ::testing::Test {
   }
 };
 
-TEST_F(SelectionTest, NoneTakesAll) { EXPECT_EQ(taken({}), "0123"); }
+TEST_F(SelectionTest, NoneTakesAll) {
+  EXPECT_EQ(taken({}), "0123");
+}
 
 TEST_F(SelectionTest, Vcpu) {
   EXPECT_EQ(taken({.vcpus = {"linux.1"}}), "1");
@@ -52,7 +54,9 @@ TEST_F(SelectionTest, ReasonClassEventAndCall) {
   EXPECT_EQ(taken({.reasons = {"psci_call"}}), "3");
 }
 
-TEST_F(SelectionTest, Kind) { EXPECT_EQ(taken({.kinds = {"exit_irq"}}), "1"); }
+TEST_F(SelectionTest, Kind) {
+  EXPECT_EQ(taken({.kinds = {"exit_irq"}}), "1");
+}
 
 TEST_F(SelectionTest, Address) {
   EXPECT_EQ(taken({.address = "0x2000-0x3fff"}), "123");

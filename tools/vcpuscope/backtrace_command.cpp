@@ -144,8 +144,7 @@ void register_backtrace(const Command& root) {
   command.option("--pc", options->pc, "PC, or ELR_ELx");
   command.option("--x29", options->x29, "frame pointer");
   command.option("--x30", options->x30, "link register, when the PC is in a function without a frame");
-  command.option("--symbols", options->symbols,
-                      "ELF or System.map, FILE or FILE@OFFSET; more than once if wanted");
+  command.option("--symbols", options->symbols, "ELF or System.map, FILE or FILE@OFFSET; more than once if wanted");
   command.option("--hypervisor", options->hypervisor, "the hypervisor's ELF");
   command.option("--frames", options->frames, "at most so many calls").between(1, 64);
   command.flag("--json", options->json, "as JSON");

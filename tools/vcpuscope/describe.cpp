@@ -16,7 +16,9 @@ namespace {
 using trace::Kind;
 using trace::Record;
 
-bool is_call(Ec ec) { return ec == Ec::hvc64 || ec == Ec::smc64; }
+bool is_call(Ec ec) {
+  return ec == Ec::hvc64 || ec == Ec::smc64;
+}
 
 void put_function(Text& out, std::uint64_t x0) {
   const auto name = name_of(FunctionId::from_x0(x0));
@@ -138,9 +140,7 @@ void Describer::event_detail(Text& out, const Record& record) {
     }
   };
   switch (record.kind) {
-    case Kind::irq_injected:
-      intid();
-      return out.put(record.far == 1 ? ", by an edge or software" : ", by a level");
+    case Kind::irq_injected: intid(); return out.put(record.far == 1 ? ", by an edge or software" : ", by a level");
     case Kind::irq_delivered:
       intid();
       out.put(" in ICH_LR");
@@ -187,9 +187,7 @@ void Describer::event_detail(Text& out, const Record& record) {
       out.hex(record.far);
       out.put(", VBAR_EL1 ");
       return out.hex(record.data);
-    case Kind::diagnosis:
-      out.put("AV");
-      return out.dec(record.data, 4, '0');
+    case Kind::diagnosis: out.put("AV"); return out.dec(record.data, 4, '0');
     case Kind::vcpu_scheduled:
     case Kind::vcpu_woken: return;
     default:  // a kind of a later version

@@ -24,12 +24,11 @@ struct RegisterBank {
 // [pl011] "Programmer's Model"
 constexpr RegisterBank kPl011[] = {
 #define VCPU_PL011(name) {static_cast<std::uint64_t>(pl011::Reg::name), #name}
-    VCPU_PL011(DR),   VCPU_PL011(RSR_ECR), VCPU_PL011(FR),  VCPU_PL011(ILPR), VCPU_PL011(IBRD),
-    VCPU_PL011(FBRD), VCPU_PL011(LCR_H),   VCPU_PL011(CR),  VCPU_PL011(IFLS), VCPU_PL011(IMSC),
-    VCPU_PL011(RIS),  VCPU_PL011(MIS),     VCPU_PL011(ICR), VCPU_PL011(DMACR),
+    VCPU_PL011(DR),         VCPU_PL011(RSR_ECR),   VCPU_PL011(FR),  VCPU_PL011(ILPR),  VCPU_PL011(IBRD),
+    VCPU_PL011(FBRD),       VCPU_PL011(LCR_H),     VCPU_PL011(CR),  VCPU_PL011(IFLS),  VCPU_PL011(IMSC),
+    VCPU_PL011(RIS),        VCPU_PL011(MIS),       VCPU_PL011(ICR), VCPU_PL011(DMACR),
 #undef VCPU_PL011
-    {0xFE0, "PeriphID", 4},
-    {0xFF0, "PCellID", 4},
+    {0xFE0, "PeriphID", 4}, {0xFF0, "PCellID", 4},
 };
 
 // [gicv3] "The GIC Distributor register map"
@@ -83,10 +82,12 @@ constexpr RegisterBank kRdBase[] = {
     {0xFFF0, "CIDR", 4},
 };
 constexpr RegisterBank kSgiBase[] = {
-    {gic::GIC_IGROUPR, "IGROUPR0"},       {gic::GIC_ISENABLER, "ISENABLER0"}, {gic::GIC_ICENABLER, "ICENABLER0"},
-    {gic::GIC_ISPENDR, "ISPENDR0"},       {gic::GIC_ICPENDR, "ICPENDR0"},     {gic::GIC_ISACTIVER, "ISACTIVER0"},
-    {gic::GIC_ICACTIVER, "ICACTIVER0"},   {gic::GIC_IPRIORITYR, "IPRIORITYR", 8},
-    {gic::GIC_ICFGR, "ICFGR", 2},         {gic::GIC_IGRPMODR, "IGRPMODR0"},   {gic::GIC_NSACR, "NSACR"},
+    {gic::GIC_IGROUPR, "IGROUPR0"},     {gic::GIC_ISENABLER, "ISENABLER0"},
+    {gic::GIC_ICENABLER, "ICENABLER0"}, {gic::GIC_ISPENDR, "ISPENDR0"},
+    {gic::GIC_ICPENDR, "ICPENDR0"},     {gic::GIC_ISACTIVER, "ISACTIVER0"},
+    {gic::GIC_ICACTIVER, "ICACTIVER0"}, {gic::GIC_IPRIORITYR, "IPRIORITYR", 8},
+    {gic::GIC_ICFGR, "ICFGR", 2},       {gic::GIC_IGRPMODR, "IGRPMODR0"},
+    {gic::GIC_NSACR, "NSACR"},
 };
 
 std::string name_in(std::span<const RegisterBank> banks, std::uint64_t offset) {
@@ -101,7 +102,9 @@ std::string name_in(std::span<const RegisterBank> banks, std::uint64_t offset) {
   return fmt::format("{:#x}", offset);
 }
 
-constexpr bool in(IpaRange range, std::uint64_t ipa) { return ipa - range.base < range.bytes; }
+constexpr bool in(IpaRange range, std::uint64_t ipa) {
+  return ipa - range.base < range.bytes;
+}
 
 }  // namespace
 

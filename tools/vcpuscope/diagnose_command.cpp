@@ -20,7 +20,9 @@
 namespace arm_vcpu {
 
 // The link-time seam of the library: a tool looks at captured CPUs, not at the one that it runs on.
-Capabilities probe() noexcept { return {}; }
+Capabilities probe() noexcept {
+  return {};
+}
 
 }  // namespace arm_vcpu
 

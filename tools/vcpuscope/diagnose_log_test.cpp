@@ -30,7 +30,9 @@ TEST(DiagnoseLog, NothingElseIsADiagnosis) {
   EXPECT_THAT(diagnoses_in_text("[hv] AV0999 no such code\n[hv] AV12\n[hv] AVX512 is not here\n[hv] "), IsEmpty());
 }
 
-TEST(DiagnoseLog, AFileThatIsNotThere) { EXPECT_THAT(diagnoses_in_log("/nonexistent/log"), IsEmpty()); }
+TEST(DiagnoseLog, AFileThatIsNotThere) {
+  EXPECT_THAT(diagnoses_in_log("/nonexistent/log"), IsEmpty());
+}
 
 }  // namespace
 }  // namespace arm_vcpu::scope

@@ -60,8 +60,8 @@ std::vector<Change> changes(const Options& options, Statistics (&stats)[2], cons
     const auto add = [&](const char* table, const std::vector<Statistics::Row>& rows) {
       for (const auto& row : rows) {
         // A symbol's offset and the addresses around it move from build to build; its name does not.
-        const std::string name = row.note.empty() || row.note.starts_with("0x") ? row.name
-                                                                               : row.note.substr(0, row.note.find('+'));
+        const std::string name =
+            row.note.empty() || row.note.starts_with("0x") ? row.name : row.note.substr(0, row.note.find('+'));
         Change& change = all[{table, name}];
         change.table = table;
         change.name = name;
@@ -118,9 +118,16 @@ void run(const Options& options) {
   }
   out.format("\nChanges from A to B, by {} ({}{})\n", options.by, list.size(),
              list.size() > options.top ? fmt::format(", the first {}", options.top) : "");
-  Table table{{{"", Table::left}, {"", Table::left}, {"count A", Table::right}, {"count B", Table::right},
-               {"change", Table::right}, {"median A", Table::right}, {"median B", Table::right},
-               {"change", Table::right}, {"total A", Table::right}, {"total B", Table::right}}};
+  Table table{{{"", Table::left},
+               {"", Table::left},
+               {"count A", Table::right},
+               {"count B", Table::right},
+               {"change", Table::right},
+               {"median A", Table::right},
+               {"median B", Table::right},
+               {"change", Table::right},
+               {"total A", Table::right},
+               {"total B", Table::right}}};
   for (const Change& c : list) {
     if (table.size() == options.top) break;
     const auto& [a, b] = c.sides;
@@ -147,8 +154,7 @@ void register_diff(const Command& root) {
   command.option("B", options->files[1], "the one to compare with it").required();
   options->symbols.add_to(command);
   options->selection.add_to(command);
-  command.option("--by", options->by, "what a change is measured by (count)")
-      .one_of({"count", "time", "median"});
+  command.option("--by", options->by, "what a change is measured by (count)").one_of({"count", "time", "median"});
   command.option("--top", options->top, "lines to show (20)");
   command.flag("--json", options->json, "all changes as one JSON object");
   command.on_parsed([options] { run(*options); });

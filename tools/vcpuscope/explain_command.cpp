@@ -229,9 +229,8 @@ void run(const Options& options) {
 void register_explain(const Command& root) {
   auto options = std::make_shared<Options>();
   const Command command = root.subcommand("explain", "What a register's value, a syndrome, a call or an address means");
-  command.option(
-      "WHAT", options->words,
-      "esr VALUE | REGISTER VALUE | sysreg NAME|S3_0_C12_C11_5|0xISS | psci ID|NAME [X1 X2 X3] | AV0003");
+  command.option("WHAT", options->words,
+                 "esr VALUE | REGISTER VALUE | sysreg NAME|S3_0_C12_C11_5|0xISS | psci ID|NAME [X1 X2 X3] | AV0003");
   command.flag("--all", options->all, "fields that are 0 too");
   command.flag("--json", options->json, "as JSON");
   add_explain_walk(command);

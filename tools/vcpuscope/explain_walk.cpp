@@ -2,7 +2,6 @@
 // `vcpuscope explain walk`: how an address of a guest is translated, level by level, from a dump of RAM.
 #include <fmt/core.h>
 
-
 #include "arm_vcpu/trace/explain.hpp"
 #include "command.hpp"
 #include "explain_command.hpp"
@@ -140,12 +139,8 @@ void add_explain_walk(const Command& explain) {
   options->translation.add_to(command);
   command.option("--va", options->va, "virtual address: stage 1, then stage 2");
   command.option("--ipa", options->ipa, "intermediate physical address: stage 2");
-  command.option("--access", options->access, "read, write or fetch")
-      .one_of({"read", "write", "fetch"})
-      .show_default();
-  command.option("--el", options->el, "Exception level of the access")
-      .between(0, 1)
-      .show_default();
+  command.option("--access", options->access, "read, write or fetch").one_of({"read", "write", "fetch"}).show_default();
+  command.option("--el", options->el, "Exception level of the access").between(0, 1).show_default();
   command.flag("--pan", options->pan, "PSTATE.PAN is 1");
   command.flag("--json", options->json, "as JSON");
   command.on_parsed([options] { run(*options); });

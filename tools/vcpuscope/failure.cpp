@@ -7,6 +7,8 @@
 
 namespace arm_vcpu::scope {
 
-void warn(const std::string& text) { fmt::print(stderr, "vcpuscope: {}\n", text); }
+void warn(const std::string& text) {
+  fmt::print(stderr, "vcpuscope: {}\n", text);
+}
 
 }  // namespace arm_vcpu::scope

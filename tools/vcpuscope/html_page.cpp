@@ -135,8 +135,10 @@ void write_html(const std::string& path, const std::string& library, Statistics&
                 const SelectionOptions& selection, const Symbols& symbols) {
   const std::string library_path = library.empty() ? VCPUSCOPE_CHART_LIBRARY : library;
   if (::access(library_path.c_str(), R_OK) != 0) {
-    throw Failure(fmt::format("--html needs the charting library, and {} is not there: run ./x setup, or give "
-                              "echarts.min.js with --chart-library", library_path));
+    throw Failure(
+        fmt::format("--html needs the charting library, and {} is not there: run ./x setup, or give "
+                    "echarts.min.js with --chart-library",
+                    library_path));
   }
   const MappedFile chart_library{library_path};
   const std::string_view code{reinterpret_cast<const char*>(chart_library.bytes().data()),

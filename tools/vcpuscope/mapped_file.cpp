@@ -26,7 +26,9 @@ struct Descriptor {
   }
 };
 
-[[noreturn]] void fail(const std::string& path) { throw Failure(fmt::format("{}: {}", path, std::strerror(errno))); }
+[[noreturn]] void fail(const std::string& path) {
+  throw Failure(fmt::format("{}: {}", path, std::strerror(errno)));
+}
 
 std::vector<char> read_all(int fd, const std::string& path) {
   std::vector<char> all;
@@ -53,7 +55,7 @@ void MappedFile::Unmap::operator()(const std::byte* data) const noexcept {
 
 MappedFile::MappedFile(const std::string& path) {
   const Descriptor file{path == "-" ? 0 : ::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
-  struct stat status {};
+  struct stat status{};
   if (file.fd < 0 || ::fstat(file.fd, &status) != 0) fail(path);
   if (S_ISDIR(status.st_mode)) throw Failure(fmt::format("{}: is a directory", path));
   if (S_ISREG(status.st_mode) && status.st_size > 0) {

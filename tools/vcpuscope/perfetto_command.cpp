@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// `vcpuscope perfetto`: a process for each VM, a thread for each vCPU with its exits as slices, a track for each physical
-// CPU with what ran on it, and flows from an interrupt's injection to its delivery and from CPU_ON to the first record.
+// `vcpuscope perfetto`: a process for each VM, a thread for each vCPU with its exits as slices, a track for each
+// physical CPU with what ran on it, and flows from an interrupt's injection to its delivery and from CPU_ON to the
+// first record.
 #include <fmt/core.h>
 
 #include <memory>
@@ -34,10 +35,18 @@ struct Options {
 
 // Identities of tracks.
 constexpr std::uint64_t kCpusTrack = 1;
-constexpr std::uint64_t vm_track(unsigned vm) { return 0x1'0000 + vm; }
-constexpr std::uint64_t cpu_track(unsigned cpu) { return 0x2'0000 + cpu; }
-constexpr std::uint64_t vcpu_key(const Record& r) { return std::uint64_t{r.vm} << 8 | r.vcpu; }
-constexpr std::uint64_t vcpu_track(std::uint64_t key) { return 0x10'0000 + key; }
+constexpr std::uint64_t vm_track(unsigned vm) {
+  return 0x1'0000 + vm;
+}
+constexpr std::uint64_t cpu_track(unsigned cpu) {
+  return 0x2'0000 + cpu;
+}
+constexpr std::uint64_t vcpu_key(const Record& r) {
+  return std::uint64_t{r.vm} << 8 | r.vcpu;
+}
+constexpr std::uint64_t vcpu_track(std::uint64_t key) {
+  return 0x10'0000 + key;
+}
 
 class Converter {
  public:

@@ -100,8 +100,12 @@ perfetto::protos::DebugAnnotation& PerfettoWriter::annotation(std::string_view n
 void PerfettoWriter::argument(std::string_view name, std::string_view value) {
   annotation(name).set_string_value(value.data(), value.size());
 }
-void PerfettoWriter::number(std::string_view name, std::uint64_t value) { annotation(name).set_uint_value(value); }
-void PerfettoWriter::address(std::string_view name, std::uint64_t value) { annotation(name).set_pointer_value(value); }
+void PerfettoWriter::number(std::string_view name, std::uint64_t value) {
+  annotation(name).set_uint_value(value);
+}
+void PerfettoWriter::address(std::string_view name, std::uint64_t value) {
+  annotation(name).set_pointer_value(value);
+}
 
 void PerfettoWriter::write() {
   // One element of Trace.packet: the file is a Trace, whose packets are never in memory all together.

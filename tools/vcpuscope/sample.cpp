@@ -49,11 +49,11 @@ struct Access {
   bool write;
 };
 constexpr Access kAccesses[] = {
-    {guest_machine::kUart.base + 0x18, false},      {guest_machine::kUart.base, true},
-    {guest_machine::kUart.base + 0x38, true},       {guest_machine::kUart.base + 0x40, false},
-    {guest_machine::kGicd.base + 0x104, true},      {guest_machine::kGicd.base + 0x6108, true},
-    {guest_machine::kGicr.base + 0x1'0100, true},   {guest_machine::kGicr.base + 0x1'0180, true},
-    {guest_machine::kGicd.base + 0x420, true},      {guest_machine::kGicr.base + 0x2'0014, false},
+    {guest_machine::kUart.base + 0x18, false},    {guest_machine::kUart.base, true},
+    {guest_machine::kUart.base + 0x38, true},     {guest_machine::kUart.base + 0x40, false},
+    {guest_machine::kGicd.base + 0x104, true},    {guest_machine::kGicd.base + 0x6108, true},
+    {guest_machine::kGicr.base + 0x1'0100, true}, {guest_machine::kGicr.base + 0x1'0180, true},
+    {guest_machine::kGicd.base + 0x420, true},    {guest_machine::kGicr.base + 0x2'0014, false},
 };
 
 }  // namespace
@@ -91,8 +91,14 @@ Record SampleCpu::next() {
     const std::uint64_t dice = random() % 100;
     const std::uint64_t handling = 40 + (random() & random() & 0x3F) + (random() % 256 == 0 ? random() % 4000 : 0);
     const auto add_event = [&](Kind kind, std::uint64_t data, std::uint64_t far, std::uint64_t hpfar) {
-      ready_.insert(ready_.begin(), Record{.time = time_ + 5 + ready_.size(), .pc = ready_.back().pc, .far = far,
-                                           .hpfar = hpfar, .data = data, .vm = vm_, .vcpu = vcpu_, .kind = kind});
+      ready_.insert(ready_.begin(), Record{.time = time_ + 5 + ready_.size(),
+                                           .pc = ready_.back().pc,
+                                           .far = far,
+                                           .hpfar = hpfar,
+                                           .data = data,
+                                           .vm = vm_,
+                                           .vcpu = vcpu_,
+                                           .kind = kind});
     };
     if (!started_) {
       started_ = true;
@@ -112,7 +118,8 @@ Record SampleCpu::next() {
       ready_.back().hpfar = Hpfar{}.with<Hpfar::FIPA>(access.ipa >> 12).raw;
       ready_.back().data = access.write ? random() & 0xFF : 0;
     } else if (dice < 65) {
-      exit(kText + (random() & random() & random() & 0x1F'FFFF) * 4, esr(Ec::unknown, 0), handling);  // some often, most seldom
+      exit(kText + (random() & random() & random() & 0x1F'FFFF) * 4, esr(Ec::unknown, 0),
+           handling);  // some often, most seldom
       ready_.back().kind = Kind::exit_irq;
       ready_.back().data = guest_machine::kVirtualTimerIntid;
       add_event(Kind::irq_injected, guest_machine::kVirtualTimerIntid, 0, 0);

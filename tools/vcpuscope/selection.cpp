@@ -33,7 +33,11 @@ std::uint64_t parse_time(const std::string& text) {
   char* end = nullptr;
   const double value = std::strtod(text.c_str(), &end);
   const std::string_view unit{end};
-  const double scale = unit.empty() || unit == "s" ? 1e9 : unit == "ms" ? 1e6 : unit == "us" ? 1e3 : unit == "ns" ? 1 : 0;
+  const double scale = unit.empty() || unit == "s" ? 1e9
+                       : unit == "ms"              ? 1e6
+                       : unit == "us"              ? 1e3
+                       : unit == "ns"              ? 1
+                                                   : 0;
   if (end == text.c_str() || scale == 0 || !(value >= 0)) {
     throw Failure(fmt::format("{}: not a time (1.5, 10ms, 250us or 12ns after the first record)", text));
   }
@@ -55,8 +59,11 @@ int parse_vm(const std::string& text, const TraceFile& file) {
 void SelectionOptions::add_to(const Command& command) {
   constexpr auto kGroup = "Which records";
   command.option("--vcpu", vcpus, "only this vCPU: VM.VCPU or VM, by name or number (again for more)").group(kGroup);
-  command.option("--reason", reasons, "only this exit reason, exception class, event or call: MmioWrite, fp_access, "
-                                      "irq_injected, CPU_ON ... (again for more)").group(kGroup);
+  command
+      .option("--reason", reasons,
+              "only this exit reason, exception class, event or call: MmioWrite, fp_access, "
+              "irq_injected, CPU_ON ... (again for more)")
+      .group(kGroup);
   command.option("--kind", kinds, "only this kind of record: exit_sync, irq_injected ... (again for more)")
       .group(kGroup);
   command.option("--address", address, "only records with this PC, FAR or IPA: ADDRESS or LOW-HIGH").group(kGroup);
@@ -141,7 +148,8 @@ bool Selection::takes(const Record& record, Syndromes& syndromes) const {
 }
 
 void SymbolOptions::add_to(const Command& command) {
-  command.option("--symbols", files, "the guest's symbols: an ELF file or a System.map; FILE@OFFSET where it was moved");
+  command.option("--symbols", files,
+                 "the guest's symbols: an ELF file or a System.map; FILE@OFFSET where it was moved");
   command.option("--hypervisor", hypervisor, "the hypervisor's ELF file");
 }
 

@@ -36,12 +36,12 @@ class Selection {
 
  private:
   bool all_{true};
-  std::vector<std::array<int, 2>> vcpus_;          // VM and vCPU; -1: every
-  std::optional<std::array<bool, 256>> reasons_;   // by Reason
-  std::vector<std::string> targets_;               // of calls: "CPU_ON"
-  std::optional<std::array<bool, 256>> kinds_;     // by trace::Kind
+  std::vector<std::array<int, 2>> vcpus_;         // VM and vCPU; -1: every
+  std::optional<std::array<bool, 256>> reasons_;  // by Reason
+  std::vector<std::string> targets_;              // of calls: "CPU_ON"
+  std::optional<std::array<bool, 256>> kinds_;    // by trace::Kind
   std::optional<std::array<std::uint64_t, 2>> address_;
-  std::uint64_t from_{};                           // ticks
+  std::uint64_t from_{};  // ticks
   std::uint64_t to_{~std::uint64_t{0}};
 };
 

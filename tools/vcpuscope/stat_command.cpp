@@ -31,16 +31,24 @@ void put_table(Text& out, const Statistics& stat, std::string_view title, const 
   if (rows.empty()) return;
   out.format("\n{} ({}{})\n", title, std::max<std::size_t>(rows.size(), all),
              std::max<std::size_t>(rows.size(), all) > most ? fmt::format(", the first {}", most) : "");
-  Table table{{{"", Table::left}, {"", Table::left}, {"exits", Table::right}, {"share", Table::right},
-               {"time", Table::right}, {has_writes ? "writes" : "", Table::right}, {"min", Table::right},
-               {"median", Table::right}, {"p99", Table::right}, {"max", Table::right}}};
+  Table table{{{"", Table::left},
+               {"", Table::left},
+               {"exits", Table::right},
+               {"share", Table::right},
+               {"time", Table::right},
+               {has_writes ? "writes" : "", Table::right},
+               {"min", Table::right},
+               {"median", Table::right},
+               {"p99", Table::right},
+               {"max", Table::right}}};
   for (const auto& row : rows) {
     if (table.size() == most) break;
     const Durations& d = row.thing->durations;
     const auto time = [&](std::uint64_t ticks) { return duration_text(stat.file().ns(ticks)); };
     table.add({row.name, row.note, count_text(row.thing->count), percent_text(row.thing->count, stat.exits()),
-               row.thing->waits ? "waiting" : percent_text(d.sum(), stat.ticks()), has_writes ? count_text(row.thing->writes) : "", time(d.least()),
-               time(d.quantile(0.5)), time(d.quantile(0.99)), time(d.greatest())});
+               row.thing->waits ? "waiting" : percent_text(d.sum(), stat.ticks()),
+               has_writes ? count_text(row.thing->writes) : "", time(d.least()), time(d.quantile(0.5)),
+               time(d.quantile(0.99)), time(d.greatest())});
   }
   table.write(out);
 }
@@ -51,8 +59,11 @@ void put_text(Text& out, Statistics& stat, const Symbols& symbols, std::size_t t
              count_text(stat.exits()), file.cpus().size(), stat.seconds());
   out.format("; lost {}\n", count_text(file.lost()));
   const auto span = static_cast<std::uint64_t>(stat.seconds() * 1e9);
-  Table vcpus{{{"vCPU", Table::left}, {"exits", Table::right}, {"exits/s", Table::right},
-               {"in hypervisor", Table::right}, {"waiting", Table::right}}};
+  Table vcpus{{{"vCPU", Table::left},
+               {"exits", Table::right},
+               {"exits/s", Table::right},
+               {"in hypervisor", Table::right},
+               {"waiting", Table::right}}};
   for (const auto& row : stat.vcpus()) {
     vcpus.add({row.name, count_text(row.counts.exits),
                count_text(static_cast<std::uint64_t>(

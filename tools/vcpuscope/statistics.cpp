@@ -12,16 +12,18 @@
 namespace arm_vcpu::scope {
 namespace {
 
+using nlohmann::json;
 using trace::Kind;
 using trace::Outcome;
 using trace::Record;
-using nlohmann::json;
 
 constexpr std::uint64_t target_key(Target target, std::uint64_t value) {
   return static_cast<std::uint64_t>(target) << 56 | value;
 }
 constexpr std::size_t kAhead = 8;  // records
-constexpr Target target_of(std::uint64_t key) { return static_cast<Target>(key >> 56); }
+constexpr Target target_of(std::uint64_t key) {
+  return static_cast<Target>(key >> 56);
+}
 
 void sort_rows(std::vector<Statistics::Row>& rows) {
   std::sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) {
@@ -154,9 +156,8 @@ std::vector<Statistics::VcpuRow> Statistics::vcpus() const {
     const auto vcpu = static_cast<unsigned>(key & 0xFF);
     rows.push_back({fmt::format("{}.{}", file_.vm_name(vm), vcpu), counts, vm, vcpu});
   });
-  std::sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) {
-    return std::pair{a.vm, a.vcpu} < std::pair{b.vm, b.vcpu};
-  });
+  std::sort(rows.begin(), rows.end(),
+            [](const auto& a, const auto& b) { return std::pair{a.vm, a.vcpu} < std::pair{b.vm, b.vcpu}; });
   return rows;
 }
 
@@ -204,13 +205,14 @@ json Statistics::json(const Symbols& symbols, std::size_t most) {
   const double span = seconds() * 1e9;
   document["vcpus"] = nlohmann::json::array();
   for (const VcpuRow& row : vcpus()) {
-    document["vcpus"].push_back({{"name", row.name},
-                                 {"exits", row.counts.exits},
-                                 {"records", row.counts.records},
-                                 {"hypervisor_ns", file_.ns(row.counts.ticks)},
-                                 {"wait_ns", file_.ns(row.counts.wait_ticks)},
-                                 {"hypervisor_share", span == 0 ? 0 : static_cast<double>(file_.ns(row.counts.ticks)) / span},
-                                 {"wait_share", span == 0 ? 0 : static_cast<double>(file_.ns(row.counts.wait_ticks)) / span}});
+    document["vcpus"].push_back(
+        {{"name", row.name},
+         {"exits", row.counts.exits},
+         {"records", row.counts.records},
+         {"hypervisor_ns", file_.ns(row.counts.ticks)},
+         {"wait_ns", file_.ns(row.counts.wait_ticks)},
+         {"hypervisor_share", span == 0 ? 0 : static_cast<double>(file_.ns(row.counts.ticks)) / span},
+         {"wait_share", span == 0 ? 0 : static_cast<double>(file_.ns(row.counts.wait_ticks)) / span}});
   }
   return document;
 }

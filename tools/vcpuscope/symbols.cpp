@@ -25,7 +25,9 @@ namespace {
 constexpr std::uint64_t kFarthest = 0x10'0000;  // a symbol without a size covers no more
 
 // Compilers for A64 mark code and data with $x and $d; Linux adds markers of its own.
-bool names_code(std::string_view name) { return !name.empty() && name[0] != '$' && !name.starts_with(".L"); }
+bool names_code(std::string_view name) {
+  return !name.empty() && name[0] != '$' && !name.starts_with(".L");
+}
 
 struct ElfFile {
   int fd;

@@ -16,8 +16,12 @@ using trace::Kind;
 using trace::Outcome;
 using trace::Record;
 
-Ec class_of(const Record& record) noexcept { return Esr::from(record.esr).get<Esr::EC>(); }
-std::uint32_t iss_of(const Record& record) noexcept { return Esr::from(record.esr).get<Esr::ISS>(); }
+Ec class_of(const Record& record) noexcept {
+  return Esr::from(record.esr).get<Esr::EC>();
+}
+std::uint32_t iss_of(const Record& record) noexcept {
+  return Esr::from(record.esr).get<Esr::ISS>();
+}
 
 std::string register_name(SysRegId id) {
   char storage[48];
@@ -26,7 +30,9 @@ std::string register_name(SysRegId id) {
   return std::string{text.view()};
 }
 
-std::string rt_name(unsigned rt) { return rt == 31 ? "xzr" : fmt::format("x{}", rt); }
+std::string rt_name(unsigned rt) {
+  return rt == 31 ? "xzr" : fmt::format("x{}", rt);
+}
 
 // The reasons' names: tables of the library, and what they do not name.
 const std::array<std::string, 256>& names() {
@@ -49,7 +55,8 @@ const std::array<std::string, 256>& names() {
 }
 
 void describe_abort(Syndrome& s, const Record& record, bool is_fetch) {
-  const DataAbortIss iss = DataAbortIss::from(iss_of(record));  // an instruction abort has the same bits where it has any
+  const DataAbortIss iss =
+      DataAbortIss::from(iss_of(record));  // an instruction abort has the same bits where it has any
   const Fsc fsc = iss.get<DataAbortIss::DFSC>();
   s.on_walk = iss.get<DataAbortIss::S1PTW>();
   s.has_ipa = hpfar_is_valid(fsc, s.on_walk);
@@ -59,15 +66,15 @@ void describe_abort(Syndrome& s, const Record& record, bool is_fetch) {
     s.text = fmt::format("{}{}", s.is_write ? "write" : "read", s.bytes);
     return;
   }
-  const std::string_view access = is_fetch                             ? "fetch"
-                                  : iss.get<DataAbortIss::CM>()        ? "cache maintenance"
-                                  : s.is_write                         ? "write"
-                                                                       : "read";
+  const std::string_view access = is_fetch                      ? "fetch"
+                                  : iss.get<DataAbortIss::CM>() ? "cache maintenance"
+                                  : s.is_write                  ? "write"
+                                                                : "read";
   const auto meaning = meaning_of(fsc);
-  s.text = fmt::format("{}, {}{}", access,
-                       meaning.empty() ? fmt::format("reserved fault status {:#04x}", static_cast<unsigned>(fsc))
-                                       : std::string{meaning},
-                       s.on_walk ? ", on a stage-1 table walk" : "");
+  s.text = fmt::format(
+      "{}, {}{}", access,
+      meaning.empty() ? fmt::format("reserved fault status {:#04x}", static_cast<unsigned>(fsc)) : std::string{meaning},
+      s.on_walk ? ", on a stage-1 table walk" : "");
 }
 
 void make_syndrome(Syndrome& s, const Record& record) {
@@ -98,7 +105,10 @@ void make_syndrome(Syndrome& s, const Record& record) {
     case Ec::hvc64:
     case Ec::smc64:
     case Ec::svc64:
-      s.text = fmt::format("{} #{}", ec == Ec::hvc64 ? "hvc" : ec == Ec::smc64 ? "smc" : "svc",
+      s.text = fmt::format("{} #{}",
+                           ec == Ec::hvc64   ? "hvc"
+                           : ec == Ec::smc64 ? "smc"
+                                             : "svc",
                            CallIss::from(iss_of(record)).get<CallIss::imm16>());
       return;
     case Ec::wfx: {
@@ -164,16 +174,16 @@ AxVCpuExitReason exit_reason(const Record& record) noexcept {
       }
       return decode_system_register(exit);
     }
-    case Ec::wfx:
-      return AxVCpuExitReason::Halt{(WfxIss::from(iss_of(record)).get<WfxIss::TI>() & 1) != 0};
+    case Ec::wfx: return AxVCpuExitReason::Halt{(WfxIss::from(iss_of(record)).get<WfxIss::TI>() & 1) != 0};
     case Ec::hvc64:
-      return AxVCpuExitReason::Hypercall{
-          .nr = record.data, .imm = CallIss::from(iss_of(record)).get<CallIss::imm16>()};
+      return AxVCpuExitReason::Hypercall{.nr = record.data, .imm = CallIss::from(iss_of(record)).get<CallIss::imm16>()};
     default: return {};
   }
 }
 
-std::string_view name_of(Reason reason) noexcept { return names()[static_cast<unsigned>(reason)]; }
+std::string_view name_of(Reason reason) noexcept {
+  return names()[static_cast<unsigned>(reason)];
+}
 
 const Syndrome& Syndromes::of(const Record& record) {
   const std::uint64_t key = static_cast<std::uint64_t>(record.kind) << 56 | (record.esr & 0xFFFF'FFFF);

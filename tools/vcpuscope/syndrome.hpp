@@ -26,7 +26,9 @@ namespace arm_vcpu::scope {
 // smccc, or 64 + the exception class; an event is 128 + its kind.
 enum class Reason : std::uint8_t { psci = 32, smccc = 33, first_class = 64, first_event = 128 };
 
-[[nodiscard]] constexpr Reason reason_of(ExitKind kind) noexcept { return static_cast<Reason>(kind); }
+[[nodiscard]] constexpr Reason reason_of(ExitKind kind) noexcept {
+  return static_cast<Reason>(kind);
+}
 [[nodiscard]] constexpr Reason reason_of(Ec ec) noexcept {
   return static_cast<Reason>(static_cast<unsigned>(Reason::first_class) + static_cast<unsigned>(ec));
 }
@@ -39,9 +41,9 @@ enum class Reason : std::uint8_t { psci = 32, smccc = 33, first_class = 64, firs
 // The part of a record's text that its ESR alone decides, made once for each ESR.
 struct Syndrome {
   Reason reason{};
-  bool has_ipa{};      // an abort whose HPFAR_EL2 is valid
-  bool is_mmio{};      // MmioRead or MmioWrite
-  bool on_walk{};      // S1PTW: the IPA's offset in its page is unknown
+  bool has_ipa{};  // an abort whose HPFAR_EL2 is valid
+  bool is_mmio{};  // MmioRead or MmioWrite
+  bool on_walk{};  // S1PTW: the IPA's offset in its page is unknown
   bool is_write{};
   std::uint8_t bytes{};  // of an access
   std::string text;      // "read4", "mrs x3, ICC_IAR1_EL1", "WFI"

@@ -86,8 +86,10 @@ TraceFile::TraceFile(const std::string& path) : path_{path}, file_{path} {
       throw Failure(fmt::format("{}: trace format {} with records of {} bytes: this vcpuscope reads format {}", path,
                                 header.version, header.record_bytes, trace::kVersion));
     }
-    throw Failure(fmt::format("{}: no trace in it: neither a trace file, nor a memory dump with the recorder's area, "
-                              "nor a log with \"[hv] dump\" lines", path));
+    throw Failure(
+        fmt::format("{}: no trace in it: neither a trace file, nor a memory dump with the recorder's area, "
+                    "nor a log with \"[hv] dump\" lines",
+                    path));
   }
   finish();
 }
@@ -97,8 +99,8 @@ std::optional<std::size_t> TraceFile::find_area(std::span<const std::byte> bytes
   std::optional<std::size_t> best;
   std::vector<std::size_t> all;
   for (std::size_t from = 0; from < bytes.size();) {
-    const void* hit = ::memmem(bytes.data() + from, bytes.size() - from, trace::kFileMagic.data(),
-                               trace::kFileMagic.size());
+    const void* hit =
+        ::memmem(bytes.data() + from, bytes.size() - from, trace::kFileMagic.data(), trace::kFileMagic.size());
     if (hit == nullptr) break;
     const auto at = static_cast<std::size_t>(static_cast<const std::byte*>(hit) - bytes.data());
     from = at + 1;
@@ -108,9 +110,10 @@ std::optional<std::size_t> TraceFile::find_area(std::span<const std::byte> bytes
   }
   for (const std::size_t at : all) {
     if (at != *best) {
-      problems_.push_back(fmt::format("the trace of an earlier boot ({}) is in it too, at offset {:#x}; the one of boot "
-                                      "{} is shown (cut the dump there to see the other)",
-                                      load<Header>(bytes, at).boot_count, at, load<Header>(bytes, *best).boot_count));
+      problems_.push_back(
+          fmt::format("the trace of an earlier boot ({}) is in it too, at offset {:#x}; the one of boot "
+                      "{} is shown (cut the dump there to see the other)",
+                      load<Header>(bytes, at).boot_count, at, load<Header>(bytes, *best).boot_count));
     }
   }
   return best;
@@ -216,7 +219,8 @@ void TraceFile::read_memory(std::span<const std::byte> bytes) {
       }
     }
     if (bad != 0) {
-      problems_.push_back(fmt::format("ring of CPU {}: {} records are cut off or do not carry their number", ring.cpu, bad));
+      problems_.push_back(
+          fmt::format("ring of CPU {}: {} records are cut off or do not carry their number", ring.cpu, bad));
     }
   }
 }

@@ -2,6 +2,8 @@
 // For assembly: many registers at once, to and from memory. `op` is ldp or stp.
 #pragma once
 
+// clang-format off: assembly
+
 // X2 to X29: X<n> is at \base + 8 * n.
 .macro EACH_PAIR_OF_X_FROM_2 op, base
     \op     x2, x3, [\base, #2 * 8]

@@ -17,10 +17,12 @@
 #ifdef __ASSEMBLER__
 // One slot (128 bytes) for an exception taken from EL2 itself; `kind` is an El2VectorKind. There may be no usable stack
 // and there is no free register: x0 waits in VMPIDR_EL2, whose value is lost. EL2 does not return from here.
+// clang-format off
 .macro VCPU_EL2_PANIC_SLOT kind
     .balign 0x80
     msr     vmpidr_el2, x0
     mov     x0, #\kind
     b       arm_vcpu_el2_panic_entry
 .endm
+// clang-format on
 #endif

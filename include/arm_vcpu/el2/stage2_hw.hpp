@@ -83,9 +83,9 @@ inline void flush_all_vmids() noexcept {
 }
 
 // For a vCPU that is bound to this CPU, when another vCPU of the same VM ran here last. To the guest they are two PEs,
-// whose TLBs know nothing of each other: mappings may differ under the same ASID, and CnP is not set for both. Here they
-// share a VMID. So the translations of stage 1 go, on this CPU only; the broadcast of the guest's own maintenance has
-// reached all others. The instruction cache goes with them: a vCPU whose MMU is off may have fetched past the data
+// whose TLBs know nothing of each other: mappings may differ under the same ASID, and CnP is not set for both. Here
+// they share a VMID. So the translations of stage 1 go, on this CPU only; the broadcast of the guest's own maintenance
+// has reached all others. The instruction cache goes with them: a vCPU whose MMU is off may have fetched past the data
 // caches what another sees in them. [armarm] "Use of ASIDs and VMIDs to reduce TLB maintenance requirements", "Behavior
 // of instruction fetches when stage 1 is disabled".
 inline void forget_sibling_vcpu() noexcept {

@@ -29,7 +29,7 @@ enum class VmEvent : std::uint8_t { created, started, reset, powered_off, failed
 
 // One event: one cache line. What the fields hold depends on the kind: see kinds.def.
 struct alignas(64) Record {
-  std::uint64_t time{};    // CNTPCT_EL0, ticks
+  std::uint64_t time{};  // CNTPCT_EL0, ticks
   std::uint64_t pc{};
   std::uint64_t esr{};
   std::uint64_t far{};
@@ -53,14 +53,14 @@ inline constexpr unsigned kMaxVms = 8;
 
 // What a VM is, so that a dump explains itself.
 struct VmInfo {
-  std::array<char, 32> name{};    // 0-terminated, or 32 long
-  std::uint32_t vcpus{};          // 0: no such VM
+  std::array<char, 32> name{};  // 0-terminated, or 32 long
+  std::uint32_t vcpus{};        // 0: no such VM
   std::uint32_t reserved{};
   std::uint64_t ram_ipa{};
   std::uint64_t ram_pa{};
   std::uint64_t ram_bytes{};
   std::uint64_t entry{};
-  std::uint64_t dtb{};            // IPA
+  std::uint64_t dtb{};  // IPA
   std::uint64_t vttbr_el2{};
   std::uint64_t vtcr_el2{};
   std::array<std::uint64_t, 4> reserved2{};
@@ -69,17 +69,17 @@ static_assert(sizeof(VmInfo) == 128);
 
 // The first 4096 bytes of the trace area, and of a file.
 struct alignas(64) Header {
-  std::array<char, 8> magic{};           // kFileMagic
-  std::uint32_t version{};               // kVersion
-  std::uint32_t header_bytes{};          // 4096
-  std::uint32_t record_bytes{};          // 64
-  std::uint32_t cpus{};                  // rings that follow in a memory dump
-  std::uint64_t counter_hz{};            // of Record::time
-  std::uint64_t area_bytes{};            // header and rings in memory
-  std::uint64_t area_pa{};               // where that memory is
-  std::uint64_t image_base{};            // run-time address of the hypervisor's image
-  std::uint64_t boot_count{};            // warm resets that this area has seen
-  std::uint64_t clean_shutdown{};        // 1: the machine was powered off in order
+  std::array<char, 8> magic{};              // kFileMagic
+  std::uint32_t version{};                  // kVersion
+  std::uint32_t header_bytes{};             // 4096
+  std::uint32_t record_bytes{};             // 64
+  std::uint32_t cpus{};                     // rings that follow in a memory dump
+  std::uint64_t counter_hz{};               // of Record::time
+  std::uint64_t area_bytes{};               // header and rings in memory
+  std::uint64_t area_pa{};                  // where that memory is
+  std::uint64_t image_base{};               // run-time address of the hypervisor's image
+  std::uint64_t boot_count{};               // warm resets that this area has seen
+  std::uint64_t clean_shutdown{};           // 1: the machine was powered off in order
   std::array<std::uint8_t, 20> build_id{};  // GNU build ID of the hypervisor's ELF
   std::uint32_t vm_count{};
   std::array<char, 32> hypervisor_version{};
@@ -93,10 +93,10 @@ static_assert(sizeof(Header) == 4096);
 struct alignas(64) RingHeader {
   std::array<char, 4> magic{};  // kRingMagic
   std::uint32_t cpu{};
-  std::uint64_t capacity{};     // records, a power of two
-  std::uint64_t written{};      // records since the start
-  std::uint64_t streamed{};     // of these, how many a file has got
-  std::uint64_t lost{};         // overwritten before a file got them
+  std::uint64_t capacity{};  // records, a power of two
+  std::uint64_t written{};   // records since the start
+  std::uint64_t streamed{};  // of these, how many a file has got
+  std::uint64_t lost{};      // overwritten before a file got them
   std::array<std::uint64_t, 3> reserved{};
 };
 static_assert(sizeof(RingHeader) == 64);
@@ -105,17 +105,19 @@ static_assert(sizeof(RingHeader) == 64);
 struct alignas(64) ChunkHeader {
   std::array<char, 4> magic{};  // kChunkMagic
   std::uint32_t cpu{};
-  std::uint64_t first{};        // number, since the start, of the first record
-  std::uint64_t count{};        // records that follow
-  std::uint64_t lost{};         // records of this CPU lost so far
-  std::uint32_t crc32{};        // of the records (CRC-32 as in IEEE 802.3, reflected)
+  std::uint64_t first{};  // number, since the start, of the first record
+  std::uint64_t count{};  // records that follow
+  std::uint64_t lost{};   // records of this CPU lost so far
+  std::uint32_t crc32{};  // of the records (CRC-32 as in IEEE 802.3, reflected)
   std::uint32_t reserved0{};
   std::array<std::uint64_t, 3> reserved{};
 };
 static_assert(sizeof(ChunkHeader) == 64);
 
-[[nodiscard]] constexpr bool is_exit(Kind kind) noexcept { return static_cast<std::uint8_t>(kind) < 16; }
-[[nodiscard]] std::string_view name_of(Kind kind) noexcept;     // empty for an unknown value
+[[nodiscard]] constexpr bool is_exit(Kind kind) noexcept {
+  return static_cast<std::uint8_t>(kind) < 16;
+}
+[[nodiscard]] std::string_view name_of(Kind kind) noexcept;  // empty for an unknown value
 [[nodiscard]] std::string_view meaning_of(Kind kind) noexcept;
 [[nodiscard]] std::string_view name_of(Outcome outcome) noexcept;
 

@@ -40,10 +40,14 @@ void write_back() noexcept {
   u64 at = kHole;
   (void)catching([&] { asm volatile("ldr w1, [%0], #4" : "+r"(at) : : "x1", "memory"); });
 }
-// With SCTLR_EL1.EnDA 0 it authenticates nothing, and loads. Write-back: no syndrome.
-void authenticated() noexcept {
-  u64 at = kUart;
-  (void)catching([&] { asm volatile(".arch_extension pauth\n\tldraa x1, [%0, #24]!" : "+r"(at) : : "x1", "memory"); });
+// No syndrome, and as many accesses as the vector is long.
+void sve_load() noexcept {
+  GUEST_WRITE(cpacr_el1, GUEST_READ(cpacr_el1) | u64{3} << 20 | u64{3} << 16);  // FPEN, ZEN
+  isb();
+  (void)catching([] {
+    register u64 x0 asm("x0") = kUart;
+    asm volatile(".inst 0x85804000" : : "r"(x0) : "memory");  // LDR Z0, [X0]
+  });
 }
 // Behind the RAM that the device tree lists, inside what a bigger machine would have.
 void behind_ram() noexcept {
@@ -79,7 +83,7 @@ constexpr Fault kFaults[] = {
     {"mmio-beyond-ipa", beyond_ipa_size},
     {"mmio-pair", pair},
     {"mmio-write-back", write_back},
-    {"mmio-authenticated", authenticated},
+    {"mmio-sve", sve_load},
     {"mmio-behind-ram", behind_ram},
     {"table-entry-in-hole", table_in_hole},
     {"table-base-in-hole", base_in_hole},

@@ -22,5 +22,6 @@ void test_set_way() noexcept;
 void test_fresh() noexcept;  // of CPU 1
 void test_sve(unsigned cpus) noexcept;
 void test_mte(unsigned cpus) noexcept;
+void test_pauth() noexcept;
 
 }  // namespace features

@@ -15,6 +15,7 @@ void guest_main(guest::u64) noexcept {
   test_stolen_time();
   test_services();
   test_set_way();
+  test_pauth();
   if (guest::gic::count_cpus() > 1) test_fresh();
   test_sve(guest::gic::count_cpus());
   test_mte(guest::gic::count_cpus());

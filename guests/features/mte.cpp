@@ -188,7 +188,7 @@ void test_checks() noexcept {
   check("mte.tco.restored", GUEST_READ(S3_3_C4_C2_7), 0);
 }
 
-// The tag in an address is not part of it.
+// The tag in an address is not part of it, and a device has no tags: none is stored, and 0 is read.
 void test_devices() noexcept {
   constexpr u64 kPeripheralId = kUart + 0xFE0;
   const u64 first = read32(kPeripheralId);
@@ -201,6 +201,11 @@ void test_devices() noexcept {
   });
   check("mte.device.tagged_pair", pair.count, 0);
   check("mte.device.tagged_pair.values", low << 32 | high, first << 32 | second);
+  check("mte.device.stg", catching([] { guest_set_tag(with_tag(kPeripheralId, 5)); }).count, 0);
+  check("mte.device.st2g", catching([] { guest_set_tags(with_tag(kPeripheralId, 5), 32); }).count, 0);
+  u64 tag = ~u64{0};
+  check("mte.device.ldg", catching([&] { tag = guest_tag_at(with_tag(kPeripheralId, 5)); }).count, 0);
+  check("mte.device.ldg.tag", tag, 0);
 }
 
 void spoil(u64) noexcept {

@@ -29,6 +29,7 @@ class Emulation {
     std::uint64_t pc{};             // of the instruction
     bool big_endian{};              // its data accesses: SCTLR_EL1.EE or E0E
     std::uint64_t block_bytes{64};  // DCZID_EL0: what DC ZVA zeroes, at most 2048
+    std::uint64_t tcr_el1{};        // says which bits of a pointer authenticate it
   };
 
   // An aligned access to memory of 1, 2, 4 or 8 bytes. Values are as a little-endian device sees them.
@@ -47,7 +48,8 @@ class Emulation {
   [[nodiscard]] std::uint64_t address() const noexcept { return address_; }
   [[nodiscard]] unsigned bytes() const noexcept { return bytes_; }
   // True when the address must be a multiple of bytes(), whatever SCTLR_EL1.A says, and is not.
-  // [armarm] "Alignment of data accesses": atomics, exclusives, load-acquire, store-release
+  // [armarm] "Alignment of data accesses": atomics, exclusives, load-acquire, store-release. Stores of tags: a multiple
+  // of 16.
   [[nodiscard]] bool is_misaligned() const noexcept;
   // False: on Device memory it is an alignment fault.
   [[nodiscard]] bool suits_device_memory() const noexcept {
@@ -56,6 +58,8 @@ class Emulation {
   // Whether an abort with this FAR and WnR can be this instruction's. Empty, or the offset of FAR in the access. Tags
   // in the top byte are not compared: FAR may or may not have them.
   [[nodiscard]] std::optional<std::uint64_t> offset_of(std::uint64_t far, bool write_not_read) const noexcept;
+  // False: all of it must be outside memory, or tags that it stores would be lost.
+  [[nodiscard]] bool suits_memory() const noexcept { return !op_.tags; }
   // True when it may write to memory.
   [[nodiscard]] bool may_write() const noexcept;
 

@@ -139,6 +139,57 @@ constexpr Decoded ordered_unscaled(Opcode op) noexcept {
   return result;
 }
 
+// LDRAA, LDRAB.
+constexpr Decoded authenticated(Opcode op) noexcept {
+  LoadStore result{.operation = Operation::load,
+                   .form = op.bit(11) ? Form::pre_index : Form::unsigned_offset,
+                   .wide = true,
+                   .key = op.bit(23) ? DataKey::b : DataKey::a,
+                   .size = 3,
+                   .rt = op.rt(),
+                   .rn = op.rn()};
+  const auto offset = static_cast<std::int32_t>(bits::sign_extend(op.bits(22, 22) << 9 | op.bits(20, 12), 10));
+  result.offset = offset * 8;
+  if (result.writes_back() && writes_back_to(result, result.rt)) return {};
+  return result;
+}
+
+// --- allocation tags ------------------------------------------------------------------------------------------------
+
+constexpr std::uint8_t kGranule = 4;  // log2 of 16 bytes
+
+// LDG, STG, STZG, ST2G, STZ2G. Those of a whole block have opcode bits 11:10 0, as LDG has.
+constexpr Decoded tag(Opcode op) noexcept {
+  constexpr Form kForms[] = {Form::unsigned_offset, Form::post_index, Form::unsigned_offset, Form::pre_index};
+  const unsigned opc = op.bits(23, 22);
+  const unsigned mode = op.bits(11, 10);
+  LoadStore result{.operation = (opc & 1) != 0 ? Operation::zero_granules : Operation::store_tag,
+                   .form = kForms[mode],
+                   .wide = true,
+                   .tags = true,
+                   .size = kGranule,
+                   .registers = static_cast<std::uint8_t>((opc & 2) != 0 ? 2 : 1),
+                   .rt = op.rt(),
+                   .rn = op.rn()};
+  result.offset = op.simm(20, 12) * 16;
+  if (mode == 0) {
+    if (opc != 1) return {};
+    result.operation = Operation::load_tag;
+    result.tags = false;
+  }
+  return result;
+}
+
+// STGP: a pair of X registers, and the tag of their granule.
+constexpr Decoded store_tag_and_pair(Opcode op, LoadStore pair) noexcept {
+  pair.wide = true;
+  pair.tags = true;
+  pair.size = 3;
+  pair.offset = op.simm(21, 15) * 16;
+  if (pair.writes_back() && (writes_back_to(pair, pair.rt) || writes_back_to(pair, pair.rt2))) return {};
+  return pair;
+}
+
 // --- pairs ----------------------------------------------------------------------------------------------------------
 
 constexpr Decoded pair(Opcode op) noexcept {
@@ -156,8 +207,9 @@ constexpr Decoded pair(Opcode op) noexcept {
   } else {
     result.size = op.size() == 2 ? 3 : 2;
     result.wide = op.size() != 0;
-    if (op.size() == 1) {  // LDPSW; its store is STGP, and it has no non-temporal form
-      if (!op.load() || result.form == Form::pair_no_allocate) return {};
+    if (op.size() == 1) {  // LDPSW, which has no non-temporal form; its store is STGP
+      if (result.form == Form::pair_no_allocate) return {};
+      if (!op.load()) return store_tag_and_pair(op, result);
       result.sign_extend = true;
     }
   }
@@ -358,6 +410,8 @@ constexpr Class kClasses[] = {
     {0x3B20'0C00, 0x3800'0800, unprivileged},
     {0x3B20'0C00, 0x3800'0C00, pre_index},
     {0x3F20'0C00, 0x3820'0000, atomic},
+    {0xFF20'0400, 0xF820'0400, authenticated},
+    {0xFF20'0000, 0xD920'0000, tag},
     {0x3B20'0C00, 0x3820'0800, register_offset},
     {0x3B00'0000, 0x3900'0000, unsigned_offset},
     {0xFFFF'FFE0, 0xD50B'7420, zero_block},

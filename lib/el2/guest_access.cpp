@@ -212,9 +212,13 @@ std::uint64_t zero_block_bytes() noexcept {
   return std::uint64_t{4} << (VCPU_READ_SYSREG(dczid_el0) & 0xF);
 }
 
+std::uint64_t read_tcr_el1() noexcept {
+  return VCPU_READ_SYSREG(tcr_el1);
+}
+
 bool guest_tracks_writes() noexcept {
   constexpr std::uint64_t kHD = std::uint64_t{1} << 40;
-  return (VCPU_READ_SYSREG(tcr_el1) & kHD) != 0;
+  return (read_tcr_el1() & kHD) != 0;
 }
 
 std::array<std::uint64_t, 2> read_vector(unsigned n) noexcept {

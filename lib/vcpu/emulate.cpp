@@ -69,7 +69,8 @@ bool Aarch64VCpu::begin_emulation(std::uint64_t ipa) noexcept {
                           .sp = spsr.get<Spsr::M>() == kModeEl1h ? hw::read_sp_el1() : hw::read_sp_el0(),
                           .pc = frame.elr,
                           .big_endian = at_el0 ? sctlr.get<SctlrEl1::E0E>() : sctlr.get<SctlrEl1::EE>(),
-                          .block_bytes = hw::zero_block_bytes()}};
+                          .block_bytes = hw::zero_block_bytes(),
+                          .tcr_el1 = hw::read_tcr_el1()}};
   if (instruction->operation == a64::Operation::prefetch) {
     finish_emulation(true);  // a hint, which never aborts: it was written there after the fault
     return false;
@@ -122,8 +123,8 @@ bool Aarch64VCpu::prepare_pages(std::uint64_t ipa, bool& any_unmapped) noexcept 
         any_unmapped = true;
         break;
       case Kind::memory:
-        // The CPU would mark the guest's tables; our write would not.
-        if (writes && hw::guest_tracks_writes()) {
+        // The CPU would mark the guest's tables, or store a tag; our write would not.
+        if ((writes && hw::guest_tracks_writes()) || !emulation_.suits_memory()) {
           return refuse_instruction(ipa);
         }
         break;

@@ -27,7 +27,9 @@ constexpr std::uint32_t kLdpQ = 0xAD40'0C22;     // ldp q2, q3, [x1]
 constexpr std::uint32_t kSwp = 0xF822'8023;      // swp x2, x3, [x1]
 constexpr std::uint32_t kStxr = 0xC802'7C23;     // stxr w2, x3, [x1]
 constexpr std::uint32_t kLdtr = 0xF840'8822;     // ldtr x2, [x1, #8]
-constexpr std::uint32_t kLdraa = 0xF820'0422;    // ldraa x2, [x1]
+constexpr std::uint32_t kLdraa = 0xF820'1C22;    // ldraa x2, [x1, #8]!
+constexpr std::uint32_t kLdrZ = 0x8580'4020;     // ldr z0, [x1]
+constexpr std::uint32_t kSt2g = 0xD9A0'0822;     // st2g x2, [x1]
 constexpr std::uint32_t kPrfm = 0xF980'0020;
 constexpr std::uint32_t kNop = 0xD503'201F;
 
@@ -401,8 +403,32 @@ TEST_F(EmulateTest, ARefusedAccessIsNoMmioExitWhateverTheSyndromeSays) {
   }
 }
 
-TEST_F(EmulateTest, WhatIsNotEmulatedIsRefused) {
+// The code of X1 is that of whoever made it; the access has shown that it is right.
+TEST_F(EmulateTest, AuthenticatedLoadWithWriteBack) {
   put(kLdraa);
+  vcpu.trap_frame().gpr[1] = 0x0012'3480'0000'0000 | (kDevice + 0x20);
+  const Exit exit = run({abort_at(kDevice + 0x28)});
+  EXPECT_EQ(read_of(exit).addr, kDeviceIpa + 0x28);
+  ASSERT_TRUE(vcpu.complete_mmio_read(0xAAAA));
+  EXPECT_EQ(x(2), 0xAAAAU);
+  EXPECT_EQ(x(1), kDevice + 0x28);
+  vcpu.trap_frame().gpr[1] = kDevice + 0x40;
+  run({abort_at(kDevice + 0x28), interrupt()});
+  EXPECT_EQ(x(1), kDevice + 0x40) << "another address: it is executed again";
+}
+
+TEST_F(EmulateTest, TagsOfADeviceAreDroppedAndTagsOfMemoryAreNotOurs) {
+  put(kSt2g);
+  run({abort_at(kDevice + 0x20, true), interrupt()});
+  EXPECT_EQ(pc(), kCode + 4);
+  vcpu.trap_frame().elr = kCode;
+  vcpu.trap_frame().gpr[1] = kMemory - 16;
+  EXPECT_TRUE(run({abort_at(kMemory - 16, true)}).is<Exit::NestedPageFault>()) << "half of it is memory";
+  EXPECT_EQ(pc(), kCode);
+}
+
+TEST_F(EmulateTest, WhatIsNotEmulatedIsRefused) {
+  put(kLdrZ);
   EXPECT_TRUE(run({abort_at(kDevice + 0x20)}).is<Exit::NestedPageFault>());
   put(kLdp);
   fake::cpu().pages[kDevice].kind = Kind::hidden;
@@ -419,7 +445,7 @@ TEST_F(EmulateTest, WhatIsNotEmulatedIsRefused) {
 // wants no answer.
 TEST_F(EmulateTest, ADescribedAccessThatIsRefusedWantsNoAnswer) {
   constexpr std::uint32_t kDoubleword = 1U << 24 | 3U << 22;  // ISV, SAS
-  put(kLdraa);
+  put(kLdrZ);
   const Exit exit = run({abort_at(kDevice + 0xFFC, false, kTranslation, kDoubleword)});
   ASSERT_TRUE(exit.is<Exit::NestedPageFault>());
   EXPECT_FALSE(exit.get_if<Exit::NestedPageFault>()->isv);

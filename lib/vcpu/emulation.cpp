@@ -2,6 +2,7 @@
 #include "arm_vcpu/emulation.hpp"
 
 #include "arm_vcpu/arch/bits.hpp"
+#include "arm_vcpu/arch/pointer.hpp"
 
 namespace arm_vcpu {
 namespace {
@@ -11,6 +12,8 @@ using a64::Form;
 using a64::LoadStore;
 using a64::Operation;
 using a64::Shape;
+
+constexpr std::uint64_t kGranuleBytes = 16;
 
 std::uint64_t extend_index(std::uint64_t value, Extend extend, unsigned shift) noexcept {
   switch (extend) {
@@ -25,7 +28,9 @@ std::uint64_t extend_index(std::uint64_t value, Extend extend, unsigned shift) n
 std::uint64_t base_of(const LoadStore& op, const Emulation::Inputs& in) noexcept {
   if (op.form == Form::literal) return in.pc;
   // The operand of DC ZVA is a register like any other, so 31 is XZR.
-  return op.rn == 31 && op.operation != Operation::zero_block ? in.sp : in.gpr(op.rn);
+  const std::uint64_t base = op.rn == 31 && op.operation != Operation::zero_block ? in.sp : in.gpr(op.rn);
+  // The access was made, so the base was accepted, or is not authenticated at all (SCTLR_EL1.EnDA, EnDB) and canonical.
+  return op.key != a64::DataKey::none ? without_pac(base, in.tcr_el1) : base;
 }
 
 }  // namespace
@@ -44,24 +49,29 @@ Emulation::Emulation(const LoadStore& instruction, const Inputs& in) noexcept
     bytes_ = static_cast<std::uint32_t>(in.block_bytes);
     address_ = bits::align_down(base, in.block_bytes);
   }
+  if (op_.operation == Operation::load_tag) address_ = bits::align_down(address_, kGranuleBytes);
   operands_[0] = in.gpr(op_.rs);
   operands_[1] = in.gpr(op_.rs + 1U);
   operands_[2] = in.gpr(op_.rt);
   operands_[3] = in.gpr(op_.rt2);
-  writing_ = op_.operation == Operation::store || op_.operation == Operation::zero_block;
+  writing_ = op_.operation == Operation::store || op_.operation == Operation::zero_block ||
+             op_.operation == Operation::zero_granules;
+  // Outside memory a tag reads as 0, and is not stored. [armarm] "Memory region tagging types"
+  if (op_.operation == Operation::load_tag || op_.operation == Operation::store_tag) done_ = bytes_;
   // The monitor was cleared by the exception that brought us here: the store fails, and accesses nothing.
   if (op_.operation == Operation::store_exclusive) done_ = bytes_;
-  if (writing_ && !op_.vector) fill_image();
+  if (op_.operation == Operation::store && !op_.vector) fill_image();
 }
 
 bool Emulation::is_misaligned() const noexcept {
+  if (op_.tags) return !bits::aligned(address_, kGranuleBytes);
   const bool checked = op_.is_atomic() || op_.is_exclusive() || op_.ordering != a64::Ordering{};
   return checked && bytes_ != 0 && !bits::aligned(address_, bytes_);
 }
 
 bool Emulation::may_write() const noexcept {
   return op_.operation != Operation::load && op_.operation != Operation::load_exclusive &&
-         op_.operation != Operation::prefetch;
+         op_.operation != Operation::load_tag && op_.operation != Operation::prefetch;
 }
 
 std::optional<std::uint64_t> Emulation::offset_of(std::uint64_t far, bool write_not_read) const noexcept {
@@ -106,7 +116,7 @@ void Emulation::set_image(unsigned element, const Vector& value) noexcept {
 }
 
 void Emulation::take_vectors() noexcept {
-  if (writing_) fill_image();
+  if (writing_ && op_.vector) fill_image();
 }
 
 // What a store writes.
@@ -196,6 +206,8 @@ void Emulation::commit(GeneralRegisters& gpr, std::uint64_t& sp) noexcept {
   };
   if (op_.operation == Operation::store_exclusive) {
     set(op_.rs, 1);
+  } else if (op_.operation == Operation::load_tag) {
+    set(op_.rt, operands_[2] & ~bits::mask(59, 56));
   } else if (op_.is_atomic()) {
     const bool compares = op_.operation == Operation::compare_and_swap;
     for (unsigned i = 0; i < op_.registers; ++i) set((compares ? op_.rs : op_.rt) + i, old_[i]);

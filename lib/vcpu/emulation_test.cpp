@@ -2,6 +2,8 @@
 // Instructions carried out on a flat memory: registers, memory, the sequence of accesses.
 #include "arm_vcpu/emulation.hpp"
 
+#include "arm_vcpu/arch/pointer.hpp"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -25,6 +27,7 @@ struct Machine {
   std::vector<std::uint8_t> memory = std::vector<std::uint8_t>(0x2000);
   std::vector<std::string> accesses;  // "r8@0", "w4@12", offsets from the access's first byte
   bool big_endian = false;
+  std::uint64_t tcr_el1 = 0x19'0019;  // 39 bits in both halves
 
   Machine() {
     for (unsigned i = 0; i < 31; ++i) gpr[i] = 0x0101'0101'0101'0101 * i;
@@ -44,7 +47,8 @@ struct Machine {
   Emulation begin(std::uint32_t opcode) {
     const auto instruction = a64::decode_load_store(opcode);
     EXPECT_TRUE(instruction) << std::hex << opcode;
-    Emulation it{*instruction, {.gpr = gpr, .sp = sp, .pc = kBase, .big_endian = big_endian, .block_bytes = 64}};
+    Emulation it{*instruction,
+                 {.gpr = gpr, .sp = sp, .pc = kBase, .big_endian = big_endian, .block_bytes = 64, .tcr_el1 = tcr_el1}};
     for (unsigned i = 0; i < it.vector_count(); ++i) it.vectors()[i] = v[it.vector_number(i)];
     it.take_vectors();
     return it;
@@ -287,6 +291,69 @@ TEST(Emulation, SyndromeMustAgree) {
   const Emulation atomic = m.begin(0xF822'8023);
   EXPECT_TRUE(atomic.offset_of(kBase + 0x800, false) && atomic.offset_of(kBase + 0x800, true));
   EXPECT_FALSE(m.begin(0xF980'0020).offset_of(kBase + 0x800, false)) << "a prefetch has no bytes";
+}
+
+TEST(Emulation, PointersWithoutTheirAuthenticationCode) {
+  constexpr std::uint64_t kTbi0 = std::uint64_t{1} << 37;
+  constexpr std::uint64_t kTbi1 = std::uint64_t{1} << 38;
+  constexpr std::uint64_t k39 = 0x19'0019;
+  constexpr std::uint64_t k48 = 0x10'0010;
+  struct {
+    std::uint64_t pointer, tcr, expected;
+  } const rows[] = {
+      {0x0000'0012'3456'789A, k39, 0x0000'0012'3456'789A},
+      {0xA55A'A592'3456'789A, k39, 0x0000'0012'3456'789A},
+      {0xA55A'A592'3456'789A, k39 | kTbi0, 0xA500'0012'3456'789A},
+      {0xA55A'A592'3456'789A, k39 | kTbi1, 0x0000'0012'3456'789A},
+      {0x5AAB'C012'3456'789A, k39, 0xFFFF'FF92'3456'789A},
+      {0x5AAB'C012'3456'789A, k39 | kTbi1, 0x5AFF'FF92'3456'789A},
+      {0x5AAB'C012'3456'789A, k48, 0xFFFF'C012'3456'789A},
+      {0x0F7F'8012'3456'789A, k48, 0x0000'8012'3456'789A},
+      {0x0F7F'8012'3456'789A, 0, 0x0F7F'8012'3456'789A},
+  };
+  for (const auto& row : rows) {
+    EXPECT_EQ(without_pac(row.pointer, row.tcr), row.expected) << std::hex << row.pointer << " " << row.tcr;
+  }
+}
+
+TEST(Emulation, AuthenticatedLoad) {
+  Machine m;
+  m.gpr[1] |= 0x1234'5680'0000'0000;  // bit 55 is 0
+  EXPECT_EQ(m.begin(0xF820'1C22).offset_of(kBase + 0x808, false), 0U);
+  EXPECT_FALSE(m.begin(0xF820'1C22).offset_of(kBase + 0x800, false));
+  m.run(0xF820'1C22);  // ldraa x2, [x1, #8]!
+  EXPECT_THAT(m.accesses, ElementsAre("r8@0"));
+  EXPECT_EQ(m.gpr[2], m.peek(kBase + 0x808));
+  EXPECT_EQ(m.gpr[1], kBase + 0x808) << "the code is gone";
+  m.gpr[1] = 0x1234'5680'0000'0000 | (kBase + 0x800);
+  m.run(0xF8A0'0422);  // ldrab x2, [x1]
+  EXPECT_EQ(m.gpr[2], m.peek(kBase + 0x800));
+  EXPECT_EQ(m.gpr[1], 0x1234'5680'0000'0000 | (kBase + 0x800)) << "no write-back";
+}
+
+TEST(Emulation, TagsOutsideMemory) {
+  Machine m;
+  m.gpr[1] += 4;
+  m.gpr[2] = 0xABCD'EF01'2345'6789;
+  EXPECT_EQ(m.begin(0xD960'0022).offset_of(kBase + 0x80C, false), 12U) << "ldg: the granule";
+  m.run(0xD960'0022);  // ldg x2, [x1]
+  EXPECT_THAT(m.accesses, ElementsAre());
+  EXPECT_EQ(m.gpr[2], 0xA0CD'EF01'2345'6789U) << "tag 0";
+  EXPECT_TRUE(m.begin(0xD920'1422).is_misaligned()) << "stg";
+  m.gpr[1] -= 4;
+  m.run(0xD920'1422);  // stg x2, [x1], #16
+  EXPECT_THAT(m.accesses, ElementsAre());
+  EXPECT_EQ(m.gpr[1], kBase + 0x810);
+  m.run(0xD9E0'2C22);  // stz2g x2, [x1, #32]!
+  EXPECT_THAT(m.accesses, ElementsAre("w8@0", "w8@8", "w8@16", "w8@24"));
+  EXPECT_EQ(m.peek(kBase + 0x830) | m.peek(kBase + 0x838) | m.peek(kBase + 0x840) | m.peek(kBase + 0x848), 0U);
+  EXPECT_NE(m.peek(kBase + 0x850), 0U);
+  EXPECT_EQ(m.gpr[1], kBase + 0x830);
+  m.gpr[2] = 0x1111;
+  m.gpr[3] = 0x2222;
+  m.run(0x6900'8C22);  // stgp x2, x3, [x1, #16]
+  EXPECT_EQ(m.peek(kBase + 0x840), 0x1111U);
+  EXPECT_EQ(m.peek(kBase + 0x848), 0x2222U);
 }
 
 TEST(Emulation, WhatMustBeAligned) {

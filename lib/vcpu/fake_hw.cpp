@@ -206,6 +206,9 @@ void write_sp_el1(std::uint64_t value) noexcept {
 std::uint64_t zero_block_bytes() noexcept {
   return 64;
 }
+std::uint64_t read_tcr_el1() noexcept {
+  return fake::cpu().tcr_el1;
+}
 bool guest_tracks_writes() noexcept {
   return fake::cpu().tracks_writes;
 }

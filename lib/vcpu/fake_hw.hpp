@@ -27,6 +27,7 @@ struct Cpu {
   std::vector<hw::GuestAccess> located;           // what was asked for
   std::uint64_t sp_el0 = 0;
   bool tracks_writes = false;
+  std::uint64_t tcr_el1 = 0x19'0019;  // 39 bits in both halves
   FpSimdState fp;
   Vectors vectors{};
   DebugRegisters debug;                         // as last loaded

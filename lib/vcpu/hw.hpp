@@ -107,6 +107,7 @@ void write_sp_el1(std::uint64_t value) noexcept;
 
 // DCZID_EL0.BS in bytes: what DC ZVA zeroes.
 [[nodiscard]] std::uint64_t zero_block_bytes() noexcept;
+[[nodiscard]] std::uint64_t read_tcr_el1() noexcept;  // of the bound vCPU
 // TCR_EL1.HD of the bound vCPU: the CPU notes in the guest's tables what has been written.
 [[nodiscard]] bool guest_tracks_writes() noexcept;
 

@@ -75,7 +75,7 @@ FAULTS = [
     _simulated("hidden-device", MMIO, 3, "a stage-2 mapping hides the UART"),
     Fault("mmio-pair", MMIO, 3, "LDP whose second register is behind the UART"),
     Fault("mmio-write-back", MMIO, 3, "a load with write-back where no device is"),
-    Fault("mmio-authenticated", MMIO, 5, "LDRAA with write-back on a device: no syndrome, and not emulated"),
+    Fault("mmio-sve", MMIO, 5, "an SVE load of a vector from a device: no syndrome, and not emulated"),
     Fault("table-entry-in-hole", MMIO, 6, "an entry of the guest's tables leads outside RAM"),
     Fault("table-base-in-hole", MMIO, 6, "TTBR0_EL1 leads outside RAM"),
     Fault("mmio-beyond-ipa", MMIO, 9, "an address beyond the VM's IPA size"),

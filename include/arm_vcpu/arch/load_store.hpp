@@ -26,6 +26,9 @@ enum class Operation : std::uint8_t {
   compare_and_swap,  // Rs is compared and receives the old value, Rt is written
   prefetch,          // never aborts
   zero_block,        // DC ZVA
+  load_tag,          // LDG
+  store_tag,         // STG, ST2G
+  zero_granules,     // STZG, STZ2G
 };
 
 // How the address is made. Where a form has the same effect as another, it is told apart because it has a name of its
@@ -33,7 +36,7 @@ enum class Operation : std::uint8_t {
 enum class Form : std::uint8_t {
   base,              // [Xn]
   literal,           // PC + offset
-  unsigned_offset,   // [Xn, #offset], scaled in the encoding
+  unsigned_offset,   // [Xn, #offset], scaled in the encoding; signed for LDRAA, STG and their like
   unscaled,          // LDUR and so on
   unprivileged,      // LDTR and so on
   register_offset,   // [Xn, Rm, extend #amount]
@@ -61,6 +64,9 @@ struct Ordering {
   friend constexpr bool operator==(const Ordering&, const Ordering&) noexcept = default;
 };
 
+// The key that the base is authenticated with: LDRAA, LDRAB.
+enum class DataKey : std::uint8_t { none, a, b };
+
 // [armarm] "ExtendReg"
 enum class Extend : std::uint8_t { uxtw = 2, lsl = 3, sxtw = 6, sxtx = 7 };
 
@@ -69,11 +75,15 @@ struct LoadStore {
   Form form{};
   Shape shape{};
   Ordering ordering{};
-  bool vector{};              // Rt names SIMD&FP registers
-  bool sign_extend{};         // of a load of general registers
-  bool wide{};                // general registers are X, not W; a load extends to that
-  std::uint8_t size{};        // base-2 logarithm of the bytes of one element: 0 to 4, 4 for Q only; a prefetch has none
-  std::uint8_t registers{1};  // from Rt on: 1 to 4 for structures (modulo 32), 2 for pairs (Rt and Rt2)
+  bool vector{};       // Rt names SIMD&FP registers
+  bool sign_extend{};  // of a load of general registers
+  bool wide{};         // general registers are X, not W; a load extends to that
+  DataKey key{};
+  bool tags{};          // stores allocation tags, with data or without
+  std::uint8_t size{};  // base-2 logarithm of the bytes of one element: 0 to 4, 4 for Q and tag granules only; a
+                        // prefetch has none
+  std::uint8_t registers{
+      1};  // from Rt on: 1 to 4 for structures (modulo 32), 2 for pairs (Rt and Rt2); granules of tags
   std::uint8_t rt{};
   std::uint8_t rt2{};  // of pairs of general and of scalar registers
   std::uint8_t rn{};   // 31: SP
@@ -109,8 +119,8 @@ struct LoadStore {
 };
 
 // Empty: not a load or store; unallocated; one whose registers make it CONSTRAINED UNPREDICTABLE, or whose
-// should-be-one bits are not; or one of those that are not emulated: LDRAA and LDRAB, allocation tags, LD64B and ST64B,
-// memory copy and set, 128-bit atomics, and what came later than Armv8.6.
+// should-be-one bits are not; or one of those that are not emulated: blocks of allocation tags (LDGM, STGM, STZGM),
+// LD64B and ST64B, memory copy and set, 128-bit atomics, and what came later than Armv8.6.
 [[nodiscard]] std::optional<LoadStore> decode_load_store(std::uint32_t opcode) noexcept;
 
 // True when executing the instruction may access memory as data, decoded or not. The others (branches, exception

@@ -56,6 +56,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--vcpus", metavar="N", type=int, default=2, choices=range(1, 8), help="of the torture guest (default 2)")
     parser.add_argument("--icount", action="store_true", help="time follows the instruction count: repeats bit for bit")
     parser.add_argument("--share", action="store_true", help="the witness and the torture guest on one physical CPU")
+    parser.add_argument("--mte", action="store_true", help="both guests have allocation tags")
     parser.add_argument("--timeout", metavar="SECONDS", type=float, help="end after this long, status 124")
     parser.add_argument("--quiet", action="store_true", help="print only the results, not what the guests and [hv] say")
     options = parser.parse_args(argv)
@@ -71,12 +72,13 @@ def _bundle(options: argparse.Namespace, folder: Path) -> tuple[Path, int]:
     cpus = " ".join("0" if options.share else str(cpu) for cpu in range(1, options.vcpus + 1))
     guests = paths.BUILD / "el2" / "guests"
     images, vms = "", ""
+    mte = 'mte = "on"; ' if options.mte else ""
     for name, count, affinity, words in (
             ("witness", 1, "0", f"witness.hz={HZ_ICOUNT if options.icount else HZ}"), ("torture", options.vcpus, cpus, arguments)):
         file = bundle.quoted(str(guests / f"{name}.img"))
         images += f'    {name} {{ data = /incbin/({file}); type = "kernel"; arch = "arm64"; compression = "none"; }};\n'
         vms += (f'    {name} {{ compatible = "{bundle.VM_COMPATIBLE}"; kernel = "{name}"; bootargs = "{words}"; '
-                f"cpus = <{count}>; memory-mib = <{MEMORY_MIB}>; affinity = <{affinity}>; }};\n")
+                f"cpus = <{count}>; memory-mib = <{MEMORY_MIB}>; {mte}affinity = <{affinity}>; }};\n")
     dts, dtb = folder / "torture.dts", folder / "torture.dtb"
     dts.write_text(f'/dts-v1/;\n/ {{\n  compatible = "{bundle.COMPATIBLE}";\n  images {{\n{images}  }};\n'
                    f"  vms {{\n{vms}  }};\n}};\n", encoding="utf-8")
@@ -92,7 +94,7 @@ class _Run:
         self._monitor = inspection.Monitor(folder)
         dtb, cpus = _bundle(options, folder)
         words = qemu.command(options.cpu, cpus, qemu.memory_mib(2 * MEMORY_MIB, dtb), dtb, options.icount,
-                             self._monitor.words())
+                             self._monitor.words(), mte=options.mte)
         self._image = paths.HYPERVISOR_IMAGE.read_bytes()
         self._constant = inspection.constant_bytes()
         self._before = b""
@@ -222,7 +224,7 @@ def main(argv: list[str]) -> int:
         ui.say(failure)
     again = f"--seed {options.seed} --count {options.count} --cpu {options.cpu} --vcpus {options.vcpus}"
     again += (f" --class {options.only}" if options.only else "") + (" --icount" if options.icount else "")
-    again += " --share" if options.share else ""
+    again += (" --share" if options.share else "") + (" --mte" if options.mte else "")
     if run.failures:
         raise ui.Failure(f"torture: {len(run.failures)} findings; again: ./x torture {again}")
     ticks, late = run.witness.group(2).decode(), run.witness.group(4).decode()

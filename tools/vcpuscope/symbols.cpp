@@ -47,7 +47,7 @@ struct ElfFile {
 };
 
 void read_symbols(Elf* elf, std::uint64_t offset, std::vector<Symbol>& out) {
-  for (const unsigned wanted : {SHT_SYMTAB, SHT_DYNSYM}) {
+  for (const GElf_Word wanted : {GElf_Word{SHT_SYMTAB}, GElf_Word{SHT_DYNSYM}}) {
     for (Elf_Scn* section = ::elf_nextscn(elf, nullptr); section != nullptr; section = ::elf_nextscn(elf, section)) {
       GElf_Shdr header;
       Elf_Data* data = ::elf_getdata(section, nullptr);

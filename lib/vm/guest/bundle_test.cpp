@@ -167,6 +167,16 @@ TEST(Bundle, ViewsPointIntoTheBlob) {
 }
 
 // What dtc makes of testdata/bundle.dts.
+TEST(Bundle, VcpusMayShareCpusInAnyOrder) {
+  Source source = good();
+  source.cells("/vms/vm0", "affinity", {3, 1, 3, 0}).cells("/vms/vm1", "affinity", {3});
+  const auto bundle = Bundle::parse(source.blob());
+  ASSERT_TRUE(bundle) << line(bundle.error());
+  const BundleVm& vm = bundle->vms()[0];
+  EXPECT_EQ((std::vector<std::uint16_t>{vm.affinity.begin(), vm.affinity.begin() + 4}),
+            (std::vector<std::uint16_t>{3, 1, 3, 0}));
+}
+
 TEST(Bundle, ReadsWhatDtcMakes) {
   std::ifstream file{ARM_VCPU_TEST_DATA "/bundle.dtb", std::ios::binary};
   const std::string dtb{std::istreambuf_iterator<char>{file}, {}};

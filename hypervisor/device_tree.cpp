@@ -5,7 +5,13 @@ extern "C" {
 #include <libfdt.h>
 }
 
+#include "arm_vcpu/vm/device_tree_structure.hpp"
+
 namespace arm_vcpu::hv::dt {
+
+bool is_whole(std::span<const std::byte> tree) noexcept {
+  return structure_ends(tree) && fdt_check_full(tree.data(), tree.size()) == 0;
+}
 
 std::uint32_t Cells::at(unsigned index) const noexcept {
   if (index >= count_) return 0;

@@ -3,8 +3,10 @@
 // "Interrupts and Interrupt Mapping".
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string_view>
 
 #include "board.hpp"
@@ -29,6 +31,9 @@ class Cells {
   const unsigned char* bytes_{};
   unsigned count_{};
 };
+
+// Whether the other functions may look into it.
+[[nodiscard]] bool is_whole(std::span<const std::byte> tree) noexcept;
 
 class Node {
  public:

@@ -2,6 +2,7 @@
 // From the first C++ function to hypervisor_main(): each step in order, each failure a line and the end.
 #include "board.hpp"
 #include "console.hpp"
+#include "device_tree.hpp"
 #include "gic.hpp"
 #include "host_psci.hpp"
 #include "layout.hpp"
@@ -123,7 +124,10 @@ void start_gic(const GicInfo& info) noexcept {
 // From boot.S: MMU on, the image and the device tree mapped. Never returns, so that the guard and the key may change.
 void hv_main(std::uint64_t tree) {
   __stack_chk_guard = arm_vcpu::hv::boot_random() & ~std::uintptr_t{0xFF};
-  if (arm_vcpu::hv::mmu::tree_bytes(tree) == 0) hv_park();  // no device tree: no console to say so
+  // Without a device tree there is no console to say so.
+  const std::uint64_t bytes = arm_vcpu::hv::mmu::tree_bytes(tree);
+  const auto* const first = arm_vcpu::hv::pointer_to<const std::byte>(tree);
+  if (bytes == 0 || !arm_vcpu::hv::dt::is_whole({first, bytes})) hv_park();
   if (arm_vcpu::el2::current_el() == 2) arm_vcpu::hv::enable_pauth_if_built_in();
   arm_vcpu::hv::boot(arm_vcpu::hv::pointer_to<const void>(tree));
 }

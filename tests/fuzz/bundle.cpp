@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "../../hypervisor/board.hpp"
+#include "../../hypervisor/device_tree.hpp"
 #include "arm_vcpu/text.hpp"
 #include "arm_vcpu/trace/diagnosis.hpp"
 #include "arm_vcpu/vm/guest_fdt.hpp"
@@ -78,8 +79,7 @@ FUZZ_TARGET(bundle, "the bundle's parser, and where its guests' files go") {
 FUZZ_TARGET(device_tree, "the host's device tree, and what the diagnosis reads of a guest's") {
   const Blob blob{input.rest()};
   static_cast<void>(diag::read_device_tree_facts(blob.bytes()));
-  // The hypervisor looks into a tree only once libfdt has found its header and structure whole.
-  if (blob.bytes().size() < sizeof(fdt_header) || fdt_check_full(blob.bytes().data(), blob.bytes().size()) != 0) return;
+  if (!hv::dt::is_whole(blob.bytes())) return;
   static_cast<void>(hv::find_uart(blob.bytes().data()));
   hv::Board board{};
   if (hv::read_board(blob.bytes().data(), board)) FUZZ_CHECK(board.cpus.count <= hv::kMaxBoardCpus);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "arm_vcpu/trace/diagnosis.hpp"
+#include "arm_vcpu/vm/device_tree_structure.hpp"
 
 extern "C" {
 #include <libfdt.h>
@@ -72,6 +73,7 @@ DeviceTreeFacts read_device_tree_facts(std::span<const std::byte> blob) noexcept
   }
   facts.status = fdt_check_header(tree);
   if (facts.status == 0 && fdt_totalsize(tree) > blob.size()) facts.status = -FDT_ERR_TRUNCATED;
+  if (facts.status == 0 && !structure_ends(blob)) facts.status = -FDT_ERR_BADSTRUCTURE;
   if (facts.status != 0) return facts;
 
   const int address_cells = cells_of(fdt_address_cells(tree, 0));

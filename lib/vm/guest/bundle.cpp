@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "arm_vcpu/vm/device_tree_structure.hpp"
+
 namespace arm_vcpu {
 
 using namespace std::string_view_literals;
@@ -198,7 +200,9 @@ bool BundleParser::check_blob() noexcept {
   if (fdt_totalsize(fdt_) > blob_.size()) {
     return refuse(-1, {}, BundleReason::cut_off, {blob_.size(), fdt_totalsize(fdt_)});
   }
-  if (const int status = fdt_check_full(fdt_, blob_.size()); status != 0) {
+  int status = fdt_check_header(fdt_);
+  if (status == 0) status = structure_ends(blob_) ? fdt_check_full(fdt_, blob_.size()) : -FDT_ERR_BADSTRUCTURE;
+  if (status != 0) {
     return refuse(-1, {}, BundleReason::damaged, {static_cast<std::uint64_t>(-status), 0});
   }
   return true;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "arm_vcpu/el2/sysreg.hpp"
+#include "arm_vcpu/vm/timer.hpp"
 #include "arm_vcpu/vm/vgic_cpu_interface.hpp"
 #include "check.hpp"
 #include "console.hpp"
@@ -34,9 +35,37 @@ std::uint64_t sample_period() noexcept {
   return el2::counter_hz() / kSamplesPerSecond;
 }
 
-// CNTV_CTL_EL0: ISTATUS, IMASK, ENABLE. The condition is met, and not masked.
-constexpr std::uint64_t kTimerIsUpMask = 0b111;
-constexpr std::uint64_t kTimerIsUp = 0b101;
+// CNTV_CTL_EL0, CNTP_CTL_EL0: ISTATUS, IMASK, ENABLE. The condition is met, and not masked.
+constexpr bool is_up(std::uint64_t ctl) noexcept {
+  return (ctl & 0b111) == 0b101;
+}
+
+}  // namespace
+
+// The two timers of a guest: the CPU's own while the vCPU is loaded, deadlines of CNTHP while it is not.
+struct GuestTimer {
+  std::uint32_t guest_intid;
+  std::uint32_t LoopInterrupts::* physical_intid;
+  std::uint64_t GuestSystemRegisters::* ctl;
+  std::uint64_t GuestSystemRegisters::* cval;
+  bool is_virtual;
+
+  [[nodiscard]] std::uint32_t intid() const noexcept { return g_interrupts.*physical_intid; }
+  [[nodiscard]] vm::TimerState saved(const GuestSystemRegisters& registers) const noexcept {
+    return {vm::TimerCtl::from(registers.*ctl), registers.*cval};
+  }
+  [[nodiscard]] std::uint64_t offset(const GuestSystemRegisters& registers) const noexcept {
+    return is_virtual ? registers.cntvoff_el2 : 0;
+  }
+};
+
+namespace {
+
+constexpr GuestTimer kVirtualTimer{guest_machine::kVirtualTimerIntid, &LoopInterrupts::virtual_timer,
+                                   &GuestSystemRegisters::cntv_ctl_el0, &GuestSystemRegisters::cntv_cval_el0, true};
+constexpr GuestTimer kPhysicalTimer{guest_machine::kPhysicalTimerIntid, &LoopInterrupts::physical_timer,
+                                    &GuestSystemRegisters::cntp_ctl_el0, &GuestSystemRegisters::cntp_cval_el0, false};
+constexpr GuestTimer kGuestTimers[] = {kVirtualTimer, kPhysicalTimer};
 
 }  // namespace
 
@@ -143,7 +172,6 @@ bool CpuLoop::start(VcpuSlot& slot) noexcept {
       const LockGuard guard{vm.lock_};
       vm.vgic_->reset_cpu_interface(slot.index);
     }
-    slot.physical_timer = {};
     CHECK(vm.power_->mark_on(slot.index));
   }
   slot.is_on = true;
@@ -157,7 +185,7 @@ void CpuLoop::wake(VcpuSlot& slot) noexcept {
   waits_.clear(slot.place);
   scheduler_.wake(slot.place, now);
   slot.stolen_time.on_descheduled(now);  // from now on it could run
-  if (in_guest_) arm(now);  // the one that runs has a slice from now on
+  if (in_guest_) arm();                  // the one that runs has a slice from now on
 }
 
 // --- running --------------------------------------------------------------------------------------------------------
@@ -191,7 +219,7 @@ void CpuLoop::run_next(VcpuSlot& slot) noexcept {
   std::uint64_t now = el2::counter_ticks();
   next_sample_ = now + slot.sample_in;
   in_guest_ = true;
-  update_physical_timer(slot);
+  arm();
   const VcpuLoop::Leave why = VcpuLoop{slot, *this}.run();
   in_guest_ = false;
   now = el2::counter_ticks();
@@ -328,18 +356,26 @@ void CpuLoop::unload() noexcept {
     active = vm.vgic_->take_physical_ppis(slot.index);
   }
   CHECK(slot.vcpu->unbind().has_value());
-  VCPU_WRITE_SYSREG(cntv_ctl_el0, 0);  // saved; must not fire for nobody
-  if (active != 0) {
+  // Saved; must not fire for nobody.
+  VCPU_WRITE_SYSREG(cntv_ctl_el0, 0);
+  VCPU_WRITE_SYSREG(cntp_ctl_el0, 0);
+  std::uint32_t expired = 0;
+  for (const GuestTimer& timer : kGuestTimers) {
+    if (is_up(slot.vcpu->system_registers().*timer.ctl)) expired |= 1U << timer.intid();
+  }
+  if ((active | expired) != 0) {
     el2::isb();  // the line is low before the interrupt is inactive, or it would come again
-    for (; active != 0; active &= active - 1) gic::deactivate(static_cast<std::uint32_t>(__builtin_ctz(active)));
-  } else if ((slot.vcpu->system_registers().cntv_ctl_el0 & kTimerIsUpMask) == kTimerIsUp) {
-    // It expired, and nobody has acknowledged it. It would be the next vCPU's otherwise, at the vector.
-    el2::isb();
-    gic::wait_while_pending(g_interrupts.virtual_timer);
+    for (std::uint32_t rest = active; rest != 0; rest &= rest - 1) {
+      gic::deactivate(static_cast<std::uint32_t>(__builtin_ctz(rest)));
+    }
+    // One that expired, and that nobody has acknowledged, would be the next vCPU's otherwise, at the vector.
+    for (std::uint32_t rest = expired & ~active; rest != 0; rest &= rest - 1) {
+      gic::wait_while_pending(static_cast<std::uint32_t>(__builtin_ctz(rest)));
+    }
   }
   loaded_ = nullptr;
   if (slot.waits && scheduler_.is_blocked(slot.place)) {
-    // From here on the virtual timer is a deadline.
+    // From here on its timers are deadlines.
     const std::uint64_t now = el2::counter_ticks();
     {
       const LockGuard guard{vm.lock_};
@@ -353,58 +389,41 @@ void CpuLoop::unload() noexcept {
 
 // --- time -----------------------------------------------------------------------------------------------------------
 
-// The lines of the timers that expired. Under the VM's lock. The virtual one's is the hardware's while it is loaded.
+// The timers of a vCPU that is not loaded, as far as they have expired: as their physical interrupts would, once, until
+// the guest has deactivated it. Under the VM's lock.
 VgicCpuMask CpuLoop::raise_timers(VcpuSlot& slot, std::uint64_t now) noexcept {
+  if (loaded_ == &slot) return 0;
   Vgic& vgic = *slot.vm->vgic_;
-  VgicCpuMask raised = 0;
-  if (const bool line = slot.physical_timer.line(now); line != slot.physical_timer_line) {
-    slot.physical_timer_line = line;
-    if (line) record_injection(slot, guest_machine::kPhysicalTimerIntid, slot.index, false);
-    raised |= vgic.set_ppi_level(slot.index, guest_machine::kPhysicalTimerIntid, line).value_or(0);
-  }
-  if (loaded_ == &slot) return raised;
   const GuestSystemRegisters& saved = slot.vcpu->system_registers();
-  // As the physical interrupt: once, until the guest has deactivated it.
-  if (vm::vtimer_expired(saved.cntv_ctl_el0, saved.cntv_cval_el0, now - saved.cntvoff_el2) &&
-      (vgic.take_physical_ppis(slot.index) >> g_interrupts.virtual_timer & 1) == 0) {
-    record_injection(slot, guest_machine::kVirtualTimerIntid, slot.index, false);
-    raised |= vgic.set_ppi_level(slot.index, guest_machine::kVirtualTimerIntid, true).value_or(0);
+  VgicCpuMask raised = 0;
+  for (const GuestTimer& timer : kGuestTimers) {
+    if (!vm::timer_line(timer.saved(saved), now - timer.offset(saved))) continue;
+    if ((vgic.take_physical_ppis(slot.index) >> timer.intid() & 1) != 0) continue;
+    record_injection(slot, timer.guest_intid, slot.index, false);
+    raised |= vgic.set_ppi_level(slot.index, timer.guest_intid, true).value_or(0);
   }
   return raised;
-}
-
-void CpuLoop::update_physical_timer(VcpuSlot& slot) noexcept {
-  const std::uint64_t now = el2::counter_ticks();
-  if (slot.physical_timer.line(now) != slot.physical_timer_line) {
-    VgicCpuMask raised{};
-    {
-      const LockGuard guard{slot.vm->lock_};
-      raised = raise_timers(slot, now);
-    }
-    slot.vm->kick(raised, slot.index);
-  }
-  arm(now);
 }
 
 // When a vCPU that sleeps has to be looked at. Ticks.
 std::uint64_t CpuLoop::wait_ends(const VcpuSlot& slot, std::uint64_t now) const noexcept {
   std::uint64_t at = slot.look_at;
   if (slot.wait_deadline && *slot.wait_deadline < at) at = *slot.wait_deadline;
-  if (const auto timer = slot.physical_timer.next_deadline(now); timer && *timer < at) at = *timer;
   if (loaded_ == &slot) return at;
   const GuestSystemRegisters& saved = slot.vcpu->system_registers();
-  const auto timer = vm::vtimer_physical_deadline({vm::TimerCtl::from(saved.cntv_ctl_el0), saved.cntv_cval_el0}, now,
-                                                  saved.cntvoff_el2);
-  return timer && *timer < at ? *timer : at;
+  for (const GuestTimer& timer : kGuestTimers) {
+    const auto due = vm::vtimer_physical_deadline(timer.saved(saved), now, timer.offset(saved));
+    if (due && *due < at) at = *due;
+  }
+  return at;
 }
 
 // Programs CNTHP, the EL2 physical timer, for the first thing that is due. An earlier one that is programmed stays:
 // when it fires, this is called again. That spares a vCPU that sleeps and wakes the two writes, most of the time.
-void CpuLoop::arm(std::uint64_t now, std::uint64_t at_the_latest) noexcept {
+void CpuLoop::arm(std::uint64_t at_the_latest) noexcept {
   std::uint64_t at = waits_.earliest() < at_the_latest ? waits_.earliest() : at_the_latest;
   if (in_guest_) {
     if (next_sample_ < at) at = next_sample_;
-    if (const auto timer = loaded_->physical_timer.next_deadline(now); timer && *timer < at) at = *timer;
     if (!simulate::is_chosen(simulate::Failure::starvation)) {
       if (const auto end = scheduler_.slice_end(); end && *end < at) at = *end;
     }
@@ -424,7 +443,7 @@ void CpuLoop::on_timer() noexcept {
   programmed_ = Deadlines::kNever;
   if (in_guest_) {
     if (scheduler_.must_yield(now) && !simulate::is_chosen(simulate::Failure::starvation)) must_leave_ = true;
-    update_physical_timer(*loaded_);
+    arm();
   }
   // Before it is deactivated: the level is low by then.
   el2::isb();
@@ -487,8 +506,9 @@ void CpuLoop::sample_guest(VcpuSlot& slot, std::uint64_t now) noexcept {
 bool CpuLoop::handle_interrupt(std::uint32_t intid) noexcept {
   if (intid == gic::kSpurious) return false;
   gic::priority_drop(intid);
-  if (intid == g_interrupts.virtual_timer) {
-    on_virtual_timer();
+  for (const GuestTimer& timer : kGuestTimers) {
+    if (intid != timer.intid()) continue;
+    on_guest_timer(timer);
     return must_leave_;
   }
   if (intid == g_interrupts.pmu && intid != 0) {
@@ -518,7 +538,7 @@ bool CpuLoop::handle_interrupt(std::uint32_t intid) noexcept {
   if (in_guest_) {
     if (const std::uint64_t now = el2::counter_ticks(); now >= next_sample_) {
       sample_guest(*loaded_, now);
-      arm(now);
+      arm();
     }
   }
   return must_leave_;
@@ -534,13 +554,12 @@ void CpuLoop::on_doorbell() noexcept {
 }
 
 // Not deactivated: the list register does that when the guest is done with it.
-void CpuLoop::on_virtual_timer() noexcept {
+void CpuLoop::on_guest_timer(const GuestTimer& timer) noexcept {
   // One that became pending for the vCPU that was here before may still be delivered.
-  if (loaded_ == nullptr || (VCPU_READ_SYSREG(cntv_ctl_el0) & kTimerIsUpMask) != kTimerIsUp) {
-    return gic::deactivate(g_interrupts.virtual_timer);
-  }
-  if (!in_guest_ && wakes_at_once(&Vgic::deliver_timer<RecordingGicHw>)) return;
-  raise_linked(guest_machine::kVirtualTimerIntid);
+  const std::uint64_t ctl = timer.is_virtual ? VCPU_READ_SYSREG(cntv_ctl_el0) : VCPU_READ_SYSREG(cntp_ctl_el0);
+  if (loaded_ == nullptr || !is_up(ctl)) return gic::deactivate(timer.intid());
+  if (timer.is_virtual && !in_guest_ && wakes_at_once(&Vgic::deliver_timer<RecordingGicHw>)) return;
+  raise_linked(timer.guest_intid);
 }
 
 // A vCPU that waits and is loaded, with nothing but this: as the vector would have delivered it.
@@ -582,7 +601,7 @@ void CpuLoop::idle() noexcept {
     handle_console_input();
     latest = std::min(latest, now + el2::counter_hz() / kPollsPerSecond);
   }
-  arm(now, latest);
+  arm(latest);
   el2::isb();
   el2::wfi();  // a pending physical interrupt ends it, although EL2 masks them
   for (std::uint32_t intid = gic::acknowledge(); intid != gic::kSpurious; intid = gic::acknowledge()) {

@@ -16,6 +16,7 @@
 namespace arm_vcpu::hv {
 
 class RecordingGicHw;
+struct GuestTimer;
 
 class CpuLoop {
  public:
@@ -36,9 +37,6 @@ class CpuLoop {
 
   // An interrupt that was acknowledged. True: the vCPU that runs has to leave the guest.
   [[nodiscard]] bool handle_interrupt(std::uint32_t intid) noexcept;
-
-  // The guest's physical timer may have another state: its line, and when it rises next.
-  void update_physical_timer(VcpuSlot& slot) noexcept;
 
   [[nodiscard]] bool others_wait() const noexcept { return scheduler_.others_wait(); }
   [[nodiscard]] diag::SchedulerSnapshot snapshot() const noexcept;
@@ -65,7 +63,7 @@ class CpuLoop {
   void idle() noexcept;
   void on_timer() noexcept;
   void on_doorbell() noexcept;
-  void on_virtual_timer() noexcept;
+  void on_guest_timer(const GuestTimer& timer) noexcept;
   [[nodiscard]] bool wakes_at_once(bool (Vgic::*deliver)(unsigned, RecordingGicHw&)) noexcept;
   void on_pmu() noexcept;
   void raise_linked(std::uint32_t intid) noexcept;
@@ -73,7 +71,7 @@ class CpuLoop {
   void sample_guest(VcpuSlot& slot, std::uint64_t now) noexcept;
   [[nodiscard]] VgicCpuMask raise_timers(VcpuSlot& slot, std::uint64_t now) noexcept;
   [[nodiscard]] std::uint64_t wait_ends(const VcpuSlot& slot, std::uint64_t now) const noexcept;
-  void arm(std::uint64_t now, std::uint64_t at_the_latest = Deadlines::kNever) noexcept;
+  void arm(std::uint64_t at_the_latest = Deadlines::kNever) noexcept;
 
   [[nodiscard]] std::uint64_t bit(const VcpuSlot& slot) const noexcept { return std::uint64_t{1} << slot.place; }
 
@@ -98,7 +96,8 @@ class CpuLoop {
 // The interrupts that the loops need, once.
 struct LoopInterrupts {
   std::uint32_t virtual_timer{};
-  std::uint32_t pmu{};  // overflow of the performance monitors; 0: not used
+  std::uint32_t physical_timer{};  // of EL1
+  std::uint32_t pmu{};             // overflow of the performance monitors; 0: not used
   std::uint32_t hypervisor_timer{};
   std::uint32_t maintenance{};
   std::uint32_t uart{};  // 0: polled

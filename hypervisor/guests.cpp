@@ -92,8 +92,8 @@ void finish() noexcept {
   value_or_finish(g_cpus[cpu].hardware_enable(g_vectors), "enabling virtualization");
   if (g_recorder_on) g_cpus[cpu].set_trace(trace_area::ring(cpu));
   for (const std::uint32_t intid :
-       {kKickSgi, kDoorbellSgi, g_platform->board.timer.virtual_intid, g_platform->board.timer.hypervisor_intid,
-        g_platform->board.gic.maintenance_intid}) {
+       {kKickSgi, kDoorbellSgi, g_platform->board.timer.virtual_intid, g_platform->board.timer.physical_intid,
+        g_platform->board.timer.hypervisor_intid, g_platform->board.gic.maintenance_intid}) {
     gic::enable_private(intid);
   }
   if (g_platform->board.pmu_intid != 0) gic::enable_private(g_platform->board.pmu_intid);
@@ -175,11 +175,13 @@ void hypervisor_main(Platform& platform) noexcept {
       .tlb = tlb,
       .capabilities = capabilities,
       .virtual_timer_intid = platform.board.timer.virtual_intid,
+      .physical_timer_intid = platform.board.timer.physical_intid,
       .pmu_intid = platform.board.pmu_intid,
       .psci = {.workarounds = workarounds_of(capabilities.id.id_aa64pfr0_el1, capabilities.id.id_aa64pfr1_el1,
                                              firmware.workarounds)},
       .entropy = entropy_source(firmware)};
   set_loop_interrupts({.virtual_timer = platform.board.timer.virtual_intid,
+                       .physical_timer = platform.board.timer.physical_intid,
                        .pmu = platform.board.pmu_intid,
                        .hypervisor_timer = platform.board.timer.hypervisor_intid,
                        .maintenance = platform.board.gic.maintenance_intid,

@@ -121,8 +121,8 @@ void VcpuLoop::refuse_call(const Exit::Hypercall& call) noexcept {
                                                         .answer = -1});
 }
 
-// What a machine without stage 2 says of a table where no memory is: an external abort on the walk, with the level of the
-// table. The syndrome has the level of stage 2. [armarm] "External abort on a translation table walk"
+// What a machine without stage 2 says of a table where no memory is: an external abort on the walk, with the level of
+// the table. The syndrome has the level of stage 2. [armarm] "External abort on a translation table walk"
 Fsc VcpuLoop::fault_on_walk(std::uint64_t va) noexcept {
   vcpu().refresh_system_registers();
   const GuestSystemRegisters& live = vcpu().system_registers();
@@ -136,7 +136,8 @@ Fsc VcpuLoop::fault_on_walk(std::uint64_t va) noexcept {
                                    if (ipa < ram.ipa || ipa - ram.ipa > ram.bytes - sizeof(std::uint64_t)) return {};
                                    return *reinterpret_cast<const volatile std::uint64_t*>(ram.at(ipa));
                                  });
-  constexpr Fsc kLevels[] = {Fsc::external_walk_l0, Fsc::external_walk_l1, Fsc::external_walk_l2, Fsc::external_walk_l3};
+  constexpr Fsc kLevels[] = {Fsc::external_walk_l0, Fsc::external_walk_l1, Fsc::external_walk_l2,
+                             Fsc::external_walk_l3};
   return walk.level >= 0 && walk.level <= 3 ? kLevels[walk.level] : Fsc::external_walk_lm1;
 }
 
@@ -173,21 +174,11 @@ void VcpuLoop::undefined(SysRegId id, bool is_write) noexcept {
 }
 
 void VcpuLoop::read_sysreg(const Exit::SysRegRead& read) noexcept {
-  const SysRegId id = SysRegId::from_iss(SysRegIss::from(read.addr));
-  if (const auto value = slot_.physical_timer.access(id, false, 0, el2::counter_ticks())) {
-    CHECK(vcpu().complete_sysreg_read(*value).has_value());
-    return;
-  }
-  undefined(id, false);
+  undefined(SysRegId::from_iss(SysRegIss::from(read.addr)), false);
 }
 
 void VcpuLoop::write_sysreg(const Exit::SysRegWrite& write) noexcept {
   const SysRegId id = SysRegId::from_iss(SysRegIss::from(write.addr));
-  if (slot_.physical_timer.access(id, true, write.value, el2::counter_ticks())) {
-    cpu_.update_physical_timer(slot_);
-    CHECK(vcpu().complete_sysreg_write().has_value());
-    return;
-  }
   if (id == sysreg::ICC_DIR_EL1) {
     VgicCpuMask raised{};
     {

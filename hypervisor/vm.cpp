@@ -68,7 +68,8 @@ Result<> Vm::build(unsigned id, const BundleVm& config, std::span<const unsigned
     if (!vcpu) return std::unexpected(vcpu.error());
     slot.vcpu.emplace(std::move(*vcpu));
     if (const Result<> set =
-            slot.vcpu->setup({.pmu = config.pmu && environment.pmu_intid != 0,
+            slot.vcpu->setup({.passthrough_timer = true,
+                              .pmu = config.pmu && environment.pmu_intid != 0,
                               .cntvoff_el2 = cntvoff_,
                               .ipa_bits = memory_->layout().ipa_bits,
                               .vm_id = id_,
@@ -88,14 +89,14 @@ Result<> Vm::build(unsigned id, const BundleVm& config, std::span<const unsigned
     if (const Result<> root = slot.vcpu->set_ept_root({memory_->vttbr().raw, memory_->layout().vtcr().raw}); !root) {
       return root;
     }
-    if (const Result<> linked = vgic_->link_physical(i, guest_machine::kVirtualTimerIntid,
-                                                     static_cast<std::uint16_t>(environment.virtual_timer_intid));
-        !linked) {
-      return linked;
-    }
-    if (slot.vcpu->has_pmu()) {
-      if (const Result<> linked =
-              vgic_->link_physical(i, guest_machine::kPmuIntid, static_cast<std::uint16_t>(environment.pmu_intid));
+    struct Link {
+      std::uint32_t guest, physical;
+    };
+    for (const Link& link : {Link{guest_machine::kVirtualTimerIntid, environment.virtual_timer_intid},
+                             Link{guest_machine::kPhysicalTimerIntid, environment.physical_timer_intid},
+                             Link{guest_machine::kPmuIntid, slot.vcpu->has_pmu() ? environment.pmu_intid : 0}}) {
+      if (link.physical == 0) continue;
+      if (const Result<> linked = vgic_->link_physical(i, link.guest, static_cast<std::uint16_t>(link.physical));
           !linked) {
         return linked;
       }
@@ -299,8 +300,6 @@ Result<> Vm::load() noexcept {
   uart_.reset();
   power_->reset(0);
   for (unsigned i = 0; i < vcpu_count_; ++i) {
-    slots_[i].physical_timer = {};
-    slots_[i].physical_timer_line = false;
     slots_[i].stolen_time.reset();
     slots_[i].watch.reset();
   }

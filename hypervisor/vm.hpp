@@ -18,7 +18,6 @@
 #include "arm_vcpu/vm/pl011.hpp"
 #include "arm_vcpu/vm/scratch.hpp"
 #include "arm_vcpu/vm/stage2.hpp"
-#include "arm_vcpu/vm/timer.hpp"
 #include "arm_vcpu/vm/vgic.hpp"
 #include "lock.hpp"
 #include "per_cpu.hpp"
@@ -45,8 +44,6 @@ struct VcpuSlot {
   unsigned cpu{};    // the physical CPU that runs it
   unsigned place{};  // among the vCPUs of that CPU
   std::optional<Aarch64VCpu> vcpu;
-  vm::EmulatedTimer physical_timer;  // the guest's CNTP
-  bool physical_timer_line{};
   StolenTime stolen_time;
   VcpuWatch watch;
   std::array<std::uint64_t, kExitKindCount> exits{};
@@ -70,9 +67,10 @@ struct VcpuSlot {
 struct VmEnvironment {
   Stage2Tables& tables;
   el2::TlbOps& tlb;
-  const Capabilities& capabilities;   // of every CPU that runs a vCPU
-  std::uint32_t virtual_timer_intid;  // physical PPI of the virtual timer
-  std::uint32_t pmu_intid;            // of the performance monitors; 0: guests have none
+  const Capabilities& capabilities;    // of every CPU that runs a vCPU
+  std::uint32_t virtual_timer_intid;   // physical PPI of the virtual timer
+  std::uint32_t physical_timer_intid;  // and of the EL1 physical timer
+  std::uint32_t pmu_intid;             // of the performance monitors; 0: guests have none
   PsciConfig psci;
   EntropySource entropy;
 };

@@ -201,7 +201,7 @@ void VmDoctor::learn_configuration() noexcept {
       .mpidrs = std::span{mpidrs_}.first(vm_.vcpu_count_),
       .ipa_bits = vm_.memory_->layout().ipa_bits,
       .passthrough_interrupt = false,
-      .passthrough_timer = false,
+      .passthrough_timer = true,
       .cntvoff_el2 = vm_.cntvoff_};
   spoil_configuration();
   tree_ = diag::read_device_tree_facts({vm_.ram_.at(vm_.layout_.dtb.base), vm_.layout_.dtb.bytes});

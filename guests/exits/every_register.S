@@ -80,7 +80,7 @@ across_\kind:
     ACROSS  load, ldr wzr, [x0]
     ACROSS  store, str w0, [x0]
     ACROSS  wfi, wfi
-    ACROSS  sysreg, mrs xzr, cntp_ctl_el0
+    ACROSS  sysreg, mrs xzr, actlr_el1
     ACROSS  id_register, mrs xzr, id_aa64pfr0_el1
     ACROSS  sgi, msr S3_0_C12_C11_5, xzr
     ACROSS  hvc, hvc #1

@@ -89,7 +89,7 @@ void test_fp(const Machine& machine) noexcept {
   check_true("fp.loads", is_kept());
   (void)read32(kPcellId3);
   check_true("fp.across_mmio", is_kept());
-  (void)GUEST_READ(cntp_ctl_el0);
+  (void)GUEST_READ(actlr_el1);
   (void)GUEST_READ(id_aa64pfr0_el1);
   check_true("fp.across_system_registers", is_kept());
   gic::enable(1);

@@ -30,7 +30,7 @@ fp_store:
 #define SCTLR_EnIA (1 << 31)
 
 // void pauth_across_exits(uint64_t x0 pointer, uint64_t x1 modifier, uint64_t x2 address, PauthOutcome* x3): signs the
-// pointer with key IA, does exits (a load from the device register at `address`, an ID register, CNTP, WFI if an
+// pointer with key IA, does exits (a load from the device register at `address`, an ID register, ACTLR, WFI if an
 // interrupt is pending), signs it again, authenticates the first. Nothing is called between, so that no return address
 // of the compiler's is signed with one state of SCTLR_EL1 and authenticated with the other.
     .global pauth_across_exits
@@ -46,7 +46,7 @@ pauth_across_exits:
     mov     x6, x17
     ldr     wzr, [x2]
     mrs     xzr, id_aa64pfr0_el1
-    mrs     xzr, cntp_ctl_el0
+    mrs     xzr, actlr_el1
     wfi
     mov     x17, x0
     hint    #8

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The virtual timer, which is the CPU's own, and the physical timer, which the hypervisor emulates.
+// The virtual and the physical timer. Both are the CPU's own; their interrupts come by the hypervisor.
 #include "guest/timer.hpp"
 
 #include "exits.hpp"

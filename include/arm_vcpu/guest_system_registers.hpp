@@ -10,8 +10,9 @@ namespace arm_vcpu {
 
 class TextBuffer;
 
-// Which of the optional groups are there to be switched.
+// Which of the optional groups are switched.
 struct GuestRegisterGroups {
+  bool cntp{};
   bool pauth{};
   bool scxtnum{};
   bool tpidr2{};
@@ -31,7 +32,7 @@ struct GuestSystemRegisters {
   void restore(const GuestRegisterGroups& has) const noexcept;
 };
 
-enum class SysRegGroup : std::uint8_t { control, el1, pauth, pauth_ia, scxtnum, tpidr2, mte };
+enum class SysRegGroup : std::uint8_t { control, el1, cntp, pauth, pauth_ia, scxtnum, tpidr2, mte };
 
 // One row of the table, for dumps, debuggers and tools.
 struct GuestSysRegInfo {

@@ -65,7 +65,10 @@ struct alignas(16) SveState {
 
 struct Aarch64VCpuSetupConfig {
   bool passthrough_interrupt{};  // the guest owns the physical GIC: HCR_EL2.IMO and FMO stay 0
-  bool passthrough_timer{};      // the guest owns the physical timer too: CNTP_* accesses are not trapped
+  // The EL1 physical timer is the guest's while it is bound: CNTP_* accesses are not trapped, and the registers are
+  // switched with it. The caller delivers its interrupt, as the virtual timer's. False: somebody else has it, each
+  // access is a SysRegRead or SysRegWrite exit, and vm::EmulatedTimer answers.
+  bool passthrough_timer{};
   // The guest has the CPU's performance monitors, where there are any; the counters that MDCR_EL2.HPMN gives EL1 are
   // lent to it while it is bound. The caller delivers the overflow interrupt, a level. False: they are hidden.
   bool pmu{};

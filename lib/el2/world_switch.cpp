@@ -211,6 +211,10 @@ void GuestSystemRegisters::store(const GuestRegisterGroups& has) noexcept {
 #define VCPU_GROUP_control(...)
 #define VCPU_GROUP_pauth_ia(...)
 #define VCPU_GROUP_el1(name, access) name = VCPU_READ_SYSREG(access);
+#define VCPU_GROUP_cntp(name, access) \
+  if (has.cntp) {                     \
+    name = VCPU_READ_SYSREG(access);  \
+  }
 #define VCPU_GROUP_pauth(name, access) \
   if (has.pauth) {                     \
     name = VCPU_READ_SYSREG(access);   \
@@ -232,6 +236,7 @@ void GuestSystemRegisters::store(const GuestRegisterGroups& has) noexcept {
 #undef VCPU_GUEST_SYSREG
 #undef VCPU_GROUP_control
 #undef VCPU_GROUP_el1
+#undef VCPU_GROUP_cntp
 #undef VCPU_GROUP_pauth
 #undef VCPU_GROUP_scxtnum
 #undef VCPU_GROUP_tpidr2
@@ -241,6 +246,10 @@ void GuestSystemRegisters::store(const GuestRegisterGroups& has) noexcept {
 void GuestSystemRegisters::restore(const GuestRegisterGroups& has) const noexcept {
 #define VCPU_GROUP_control(name, access) VCPU_WRITE_SYSREG(access, name);
 #define VCPU_GROUP_el1(name, access) VCPU_WRITE_SYSREG(access, name);
+#define VCPU_GROUP_cntp(name, access) \
+  if (has.cntp) {                     \
+    VCPU_WRITE_SYSREG(access, name);  \
+  }
 #define VCPU_GROUP_pauth(name, access) \
   if (has.pauth) {                     \
     VCPU_WRITE_SYSREG(access, name);   \
@@ -263,6 +272,7 @@ void GuestSystemRegisters::restore(const GuestRegisterGroups& has) const noexcep
 #undef VCPU_GROUP_control
 #undef VCPU_GROUP_pauth_ia
 #undef VCPU_GROUP_el1
+#undef VCPU_GROUP_cntp
 #undef VCPU_GROUP_pauth
 #undef VCPU_GROUP_scxtnum
 #undef VCPU_GROUP_tpidr2

@@ -120,7 +120,8 @@ Result<> Aarch64VCpu::setup(const Aarch64VCpuSetupConfig& config) noexcept {
   capabilities_ = caps;
   has_pmu_ = config.pmu && caps.pmu();
   // Without fine-grained traps nothing keeps the guest from TPIDR2_EL0, so it gets one of its own.
-  groups_ = {.pauth = caps.pauth(),
+  groups_ = {.cntp = config.passthrough_timer,
+             .pauth = caps.pauth(),
              .scxtnum = caps.scxtnum(),
              .tpidr2 = caps.sme() && !caps.fgt(),
              .mte = config.mte && caps.mte()};

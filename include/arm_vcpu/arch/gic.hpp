@@ -12,7 +12,9 @@ namespace arm_vcpu::gic {
 // [gicv3] "INTIDs"
 inline constexpr unsigned kSgiCount = 16;
 inline constexpr unsigned kPrivateCount = 32;  // SGIs and PPIs
-inline constexpr unsigned kSpiEnd = 1020;      // the first INTID that is not an SPI
+// The virtual timer's PPI of a virtual GIC, as a device tree names it by convention. Linked, the vector delivers it.
+inline constexpr unsigned kVirtualTimerIntid = 27;
+inline constexpr unsigned kSpiEnd = 1020;  // the first INTID that is not an SPI
 inline constexpr unsigned kSpurious = 1023;
 inline constexpr unsigned kFirstLpi = 8192;
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The generic timer of a guest. Its virtual timer is the hardware's (CNTV_*, shifted by CNTVOFF_EL2): here is what is
-// needed while its vCPU is not on a CPU. Its physical timer (CNTP_*) is emulated: here is all of it.
+// The generic timers of a guest. The virtual one is the hardware's (CNTV_*, shifted by CNTVOFF_EL2), and so is the
+// physical one (CNTP_*) with passthrough_timer: here is what is needed while their vCPU is not on a CPU. Where the
+// physical timer belongs to somebody else, EmulatedTimer is all of it.
 // Pure: the caller reads the counter. [armarm] "The Generic Timer in AArch64 state", "Timers".
 #pragma once
 

@@ -81,31 +81,26 @@ void Vgic::arm(unsigned cpu) noexcept {
 
 void Vgic::refresh_direct(unsigned cpu) noexcept {
   VgicCpu& c = cpus_[cpu];
-  c.direct_stale = false;
-  c.direct_timer = 0;
-  c.direct.timer_intid = ~0U;
-  for (unsigned intid = 0; intid < gic::kPrivateCount; ++intid) {
+  const bool listens = !(honours_sleep_ && c.asleep);
+  const auto list_register = [&](unsigned intid) noexcept -> std::uint64_t {
     const VgicIrq& i = c.irqs[intid];
-    const bool is_sgi = intid < gic::kSgiCount;
-    if (!is_sgi && !i.linked) continue;
-    IchLr lr{};
-    if (i.enabled && group_enabled(i) && !(honours_sleep_ && c.asleep)) {
-      lr = IchLr{}
-               .with<IchLr::vINTID>(intid)
-               .with<IchLr::Priority>(i.priority)
-               .with<IchLr::Group>(i.group1)
-               .with<IchLr::HW>(i.linked)
-               .with<IchLr::State>(gic::LrState::pending);
-      if (i.linked) lr = lr.with<IchLr::pINTID>(i.physical_intid);
-    }
-    if (is_sgi) {
-      // ICC_SGI1R_EL1 generates SGIs of either group. [gicv3] "Forwarding an SGI to a target PE"
-      c.direct.sgi[intid].store(lr.raw, std::memory_order_relaxed);
-    } else {
-      c.direct_timer = lr.raw;
-      c.direct.timer_intid = i.physical_intid;
-    }
+    if (!i.enabled || !listens || !group_enabled(i)) return 0;
+    const IchLr lr = IchLr{}
+                         .with<IchLr::vINTID>(intid)
+                         .with<IchLr::Priority>(i.priority)
+                         .with<IchLr::Group>(i.group1)
+                         .with<IchLr::HW>(i.linked)
+                         .with<IchLr::State>(gic::LrState::pending);
+    return i.linked ? lr.with<IchLr::pINTID>(i.physical_intid).raw : lr.raw;
+  };
+  c.direct_stale = false;
+  // ICC_SGI1R_EL1 generates SGIs of either group. [gicv3] "Forwarding an SGI to a target PE"
+  for (unsigned intid = 0; intid < gic::kSgiCount; ++intid) {
+    c.direct.sgi[intid].store(list_register(intid), std::memory_order_relaxed);
   }
+  const VgicIrq& timer = c.irqs[gic::kVirtualTimerIntid];
+  c.direct_timer = timer.linked ? list_register(gic::kVirtualTimerIntid) : 0;
+  c.direct.timer_intid = timer.linked ? timer.physical_intid : ~0U;
 }
 
 // Enable, group or priority of one of its private interrupts changes: the vector must not go by the old ones.

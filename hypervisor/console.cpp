@@ -105,11 +105,13 @@ void set_vm_count(unsigned count) noexcept {
   g_router.set_vm_count(count);
 }
 
-void write(unsigned vm, std::string_view bytes) noexcept {
-  if (!g_uart.started()) return;
+std::optional<std::uint64_t> write(unsigned vm, std::string_view bytes) noexcept {
+  if (!g_uart.started()) return std::nullopt;
   const OutputGuard guard;
-  g_output.write(vm, bytes, el2::counter_ticks());
+  const std::uint64_t now = el2::counter_ticks();
+  g_output.write(vm, bytes, now);
   g_unfinished.store(true, std::memory_order_relaxed);
+  return g_output.waits(vm) ? std::optional{now + idle_ticks()} : std::nullopt;
 }
 
 std::optional<std::uint64_t> poll() noexcept {

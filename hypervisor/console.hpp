@@ -26,8 +26,8 @@ void start(const UartInfo& uart) noexcept;
 // How many VMs share the terminal: 1 passes bytes as they are, more puts "[vmN] " before lines. At most kMaxConsoles.
 void set_vm_count(unsigned count) noexcept;
 
-// Output of a guest.
-void write(unsigned vm, std::string_view bytes) noexcept;
+// Output of a guest. When poll() is due at the latest (ticks); empty: nothing of it waits.
+std::optional<std::uint64_t> write(unsigned vm, std::string_view bytes) noexcept;
 
 // The next byte that the user typed for this VM.
 [[nodiscard]] std::optional<char> read(unsigned vm) noexcept;

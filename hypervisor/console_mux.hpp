@@ -52,6 +52,8 @@ class OutputMux {
       if (waiting_[vm].used != 0 && now - waiting_[vm].last >= idle) show(vm);
     }
   }
+  // Whether the VM has an unfinished line that was not shown.
+  [[nodiscard]] constexpr bool waits(unsigned vm) const noexcept { return vm < kMaxConsoles && waiting_[vm].used != 0; }
   // When the next line becomes idle; empty when nothing waits.
   [[nodiscard]] std::optional<std::uint64_t> next_idle(std::uint64_t idle) const noexcept {
     std::optional<std::uint64_t> earliest;

@@ -53,10 +53,13 @@ TEST_F(OutputMuxTest, APromptAppearsWhenIdleAndThenEchoes) {
   mux_.set_vm_count(2);
   mux_.write(0, "login: ", 100);
   EXPECT_EQ(mux_.next_idle(50), 150U);
+  EXPECT_TRUE(mux_.waits(0));
+  EXPECT_FALSE(mux_.waits(1));
   mux_.show_idle(149, 50);
   EXPECT_EQ(take(), "");
   mux_.show_idle(150, 50);
   EXPECT_EQ(take(), "[vm0] login: ");
+  EXPECT_FALSE(mux_.waits(0));
   EXPECT_EQ(mux_.next_idle(50), std::nullopt);
   mux_.write(0, "r", 200);
   EXPECT_EQ(take(), "r");

@@ -24,16 +24,8 @@ constinit std::array<CpuLoop, kMaxCpus> g_loops{};
 
 // Short against a guest's timer tick, long against the cost of a switch.
 constexpr std::uint64_t kSlicesPerSecond = 200;
-// How often the EL2 timer looks at a guest, in its own time: a guest that is caught in its own vectors makes no exits.
-constexpr std::uint64_t kSamplesPerSecond = 50;
-// How many samples apart the state of its timer and its interrupts is looked at.
-constexpr unsigned kSamplesPerHealthCheck = 25;
 // A UART without an interrupt is looked at this often.
 constexpr std::uint64_t kPollsPerSecond = 50;
-
-std::uint64_t sample_period() noexcept {
-  return el2::counter_hz() / kSamplesPerSecond;
-}
 
 // CNTV_CTL_EL0, CNTP_CTL_EL0: ISTATUS, IMASK, ENABLE. The condition is met, and not masked.
 constexpr bool is_up(std::uint64_t ctl) noexcept {
@@ -176,7 +168,7 @@ bool CpuLoop::start(VcpuSlot& slot) noexcept {
   }
   slot.is_on = true;
   slot.is_new = true;
-  slot.sample_in = sample_period();
+  begin_samples(slot);
   return true;
 }
 
@@ -194,6 +186,7 @@ void CpuLoop::run() noexcept {
   scheduler_.set_slice(el2::counter_hz() / kSlicesPerSecond);
   doorbell_ = gic::sgi_request(this_cpu().mpidr, kDoorbellSgi);
   for (unsigned place = 0; place < count_; ++place) noted_ |= std::uint64_t{1} << place;
+  let_guest_sleep();
   for (;;) {
     settle();
     if (scheduler_.running() == Scheduler::kNone) {
@@ -441,9 +434,8 @@ void CpuLoop::on_timer() noexcept {
   }
   VCPU_WRITE_SYSREG(cnthp_ctl_el2, 0);
   programmed_ = Deadlines::kNever;
-  if (in_guest_) {
-    if (scheduler_.must_yield(now) && !simulate::is_chosen(simulate::Failure::starvation)) must_leave_ = true;
-    arm();
+  if (in_guest_ && scheduler_.must_yield(now) && !simulate::is_chosen(simulate::Failure::starvation)) {
+    must_leave_ = true;
   }
   // Before it is deactivated: the level is low by then.
   el2::isb();
@@ -467,38 +459,6 @@ void CpuLoop::on_due(VcpuSlot& slot, std::uint64_t now) noexcept {
     return wake(slot);
   }
   waits_.set(slot.place, wait_ends(slot, now));
-}
-
-// A wait of a second is nothing special, but it gives time to see whether it can end.
-void CpuLoop::look_at_sleeper(VcpuSlot& slot) noexcept {
-  VmDoctor& doctor = slot.vm->doctor_;
-  VcpuLoop{slot, *this}.watch();
-  const VmDoctor::Past past{.parked_since = slot.waits_since};
-  if (doctor.sleeps_for_good(slot)) {
-    log(Level::warn, "vm{} vcpu{}: asleep for good at PC {:x}: no interrupt is enabled, and no other vCPU is on",
-        slot.vm->id(), slot.index, slot.vcpu->trap_frame().exception_pc());
-    (void)doctor.examine(&slot, diag::trigger::Inspection{}, past);
-  } else {
-    (void)doctor.examine(&slot, diag::trigger::HealthCheck{}, past);
-  }
-}
-
-void CpuLoop::sample_guest(VcpuSlot& slot, std::uint64_t now) noexcept {
-  next_sample_ = now + sample_period();
-  slot.vcpu->record({.pc = slot.vcpu->trap_frame().exception_pc(),
-                     .esr = VCPU_READ_SYSREG(esr_el1),
-                     .far = VCPU_READ_SYSREG(far_el1),
-                     .hpfar = VCPU_READ_SYSREG(elr_el1),
-                     .data = VCPU_READ_SYSREG(vbar_el1),
-                     .spsr = static_cast<std::uint32_t>(slot.vcpu->trap_frame().spsr.raw),
-                     .kind = trace::Kind::guest_sample});
-  VcpuLoop{slot, *this}.watch();
-  const bool was_overdue = is_overdue_;
-  is_overdue_ = late_samples_ != 0 && !must_leave_ && scheduler_.kept_waiting(now) >= 2 * scheduler_.slice();
-  if (++slot.samples % kSamplesPerHealthCheck == 0 || (is_overdue_ && !was_overdue)) {
-    (void)slot.vm->doctor_.examine(&slot, diag::trigger::HealthCheck{});
-  }
-  late_samples_ = scheduler_.must_yield(now) && !must_leave_ ? late_samples_ + 1 : 0;
 }
 
 // --- interrupts -----------------------------------------------------------------------------------------------------
@@ -538,8 +498,9 @@ bool CpuLoop::handle_interrupt(std::uint32_t intid) noexcept {
   if (in_guest_) {
     if (const std::uint64_t now = el2::counter_ticks(); now >= next_sample_) {
       sample_guest(*loaded_, now);
-      arm();
+      if (const auto line = console::poll()) look_by(*line);
     }
+    arm();
   }
   return must_leave_;
 }

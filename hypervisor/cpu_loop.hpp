@@ -38,6 +38,9 @@ class CpuLoop {
   // An interrupt that was acknowledged. True: the vCPU that runs has to leave the guest.
   [[nodiscard]] bool handle_interrupt(std::uint32_t intid) noexcept;
 
+  // The guest that runs here is interrupted at `at` (ticks), at the latest: something waits for its time.
+  void look_by(std::uint64_t at) noexcept;
+
   [[nodiscard]] bool others_wait() const noexcept { return scheduler_.others_wait(); }
   [[nodiscard]] diag::SchedulerSnapshot snapshot() const noexcept;
 
@@ -68,7 +71,14 @@ class CpuLoop {
   void on_pmu() noexcept;
   void raise_linked(std::uint32_t intid) noexcept;
   void on_due(VcpuSlot& slot, std::uint64_t now) noexcept;
+
+  // samples.cpp: what is seen of a guest without its doing.
+  void let_guest_sleep() noexcept;
+  static void begin_samples(VcpuSlot& slot) noexcept;
   void sample_guest(VcpuSlot& slot, std::uint64_t now) noexcept;
+  void found_asleep(VcpuSlot& slot, std::uint64_t now) noexcept;
+  void found_awake(VcpuSlot& slot, std::uint64_t now) noexcept;
+
   [[nodiscard]] VgicCpuMask raise_timers(VcpuSlot& slot, std::uint64_t now) noexcept;
   [[nodiscard]] std::uint64_t wait_ends(const VcpuSlot& slot, std::uint64_t now) const noexcept;
   void arm(std::uint64_t at_the_latest = Deadlines::kNever) noexcept;

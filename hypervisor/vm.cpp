@@ -7,6 +7,7 @@
 #include "arm_vcpu/vm/guest_fdt.hpp"
 #include "arm_vcpu/vm/stage2_layout.hpp"
 #include "console.hpp"
+#include "cpu_loop.hpp"
 #include "memory.hpp"
 #include "trace_area.hpp"
 
@@ -320,7 +321,8 @@ Result<> Vm::inject(unsigned vcpu_index, std::uint32_t intid) noexcept {
 
 void VmUartHost::transmit(std::uint8_t character) noexcept {
   const char c = static_cast<char>(character);
-  console::write(vm_.id_, {&c, 1});
+  // The vCPU that writes may go to sleep in the guest: its CPU shows an unfinished line then.
+  if (const auto due = console::write(vm_.id_, {&c, 1})) this_cpu_loop().look_by(*due);
 }
 
 // The lock is held: the UART is called under it only.

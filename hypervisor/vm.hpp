@@ -50,13 +50,17 @@ struct VcpuSlot {
   std::uint64_t answered{};  // of these, without the loop: Aarch64VCpu::handled_exits() has them too
 
   // The rest is CpuLoop's.
-  bool is_on{};           // started, and not turned off
-  bool is_new{};          // and has not run yet
-  bool waits{};           // in WFI
-  bool looks{};           // given the CPU in its wait, to be looked at
-  unsigned arrived_in{};  // the VM's life that it was the last part of
+  bool is_on{};            // started, and not turned off
+  bool is_new{};           // and has not run yet
+  bool waits{};            // in WFI
+  bool looks{};            // given the CPU in its wait, to be looked at
+  unsigned arrived_in{};   // the VM's life that it was the last part of
+  bool sleeps_in_guest{};  // its WFI does not trap: it has the CPU to itself
+  bool was_asleep{};       // and was found asleep by the last sample; then since waits_since
   unsigned samples{};
   std::uint64_t sample_in{};                     // ticks of its own time until the next one
+  std::uint64_t sample_period{};                 // ticks; longer while it sleeps
+  std::uint64_t exits_by_then{};                 // that it had made at the last sample
   std::uint64_t waits_since{};                   // ticks
   std::uint64_t look_at{};                       // ticks
   std::optional<std::uint64_t> wait_deadline{};  // ticks: when its WFIT ends anyway

@@ -145,7 +145,7 @@ VcpuWatch::Finding VcpuWatch::look(VcpuSlot& slot, VmDoctor& doctor) noexcept {
     smc_ = asks_firmware ? std::optional{next_} : std::nullopt;
     const bool refused = record.kind == trace::Kind::psci_call && static_cast<std::int32_t>(record.data >> 32) < 0;
     if (refused || is_made_undefined(record)) examine_record(slot, doctor, next_, examined);
-    if (loops_.feed(record)) found = Finding::exit_loop;
+    if (loops_.feed(record, hz)) found = Finding::exit_loop;
     if (storms_.feed(record, hz) != diag::StormDetector::Kind::none && found == Finding::none) found = Finding::storm;
   }
   if (found == Finding::none || reported_) return Finding::none;

@@ -69,6 +69,9 @@ struct Aarch64VCpuSetupConfig {
   // switched with it. The caller delivers its interrupt, as the virtual timer's. False: somebody else has it, each
   // access is a SysRegRead or SysRegWrite exit, and vm::EmulatedTimer answers.
   bool passthrough_timer{};
+  // WFI and WFIT do not trap: the physical CPU sleeps in the guest until an interrupt comes for either. For a vCPU that
+  // has its CPU to itself; sleep_in_guest() changes it.
+  bool sleeps_in_guest{};
   // The guest has the CPU's performance monitors, where there are any; the counters that MDCR_EL2.HPMN gives EL1 are
   // lent to it while it is bound. The caller delivers the overflow interrupt, a level. False: they are hidden.
   bool pmu{};
@@ -227,6 +230,11 @@ class Aarch64VCpu final : VCpuContext {
     direct = interrupts;
     peers = others;
   }
+  // Whether WFI sleeps in the guest, from the next bind() on; Aarch64VCpuSetupConfig::sleeps_in_guest.
+  void sleep_in_guest(bool sleeps) noexcept;
+  // Whether the instruction before the PC is a WFI or WFIT, as it is of a guest that an interrupt for EL2 found asleep.
+  // Reads the guest's memory; false where that cannot be read. Bound vCPUs that are out of run().
+  [[nodiscard]] bool is_behind_wfi() const noexcept;
   // Null: every access to a device is an exit.
   void set_mmio_responder(MmioResponder* responder) noexcept { responder_ = responder; }
   // Answers a Hypercall exit with NOT_SUPPORTED; from now on the vector does, for this function at this place.

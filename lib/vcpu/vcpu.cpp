@@ -11,7 +11,8 @@
 namespace arm_vcpu {
 namespace {
 
-// Trapped, and why: the guest's SMCs must not reach the firmware (TSC); WFI gives the CPU back (TWI); ID registers are
+// Trapped, and why: the guest's SMCs must not reach the firmware (TSC); WFI gives the CPU back (TWI), unless the guest
+// has it to itself; ID registers are
 // sanitised (TID3, and TID1 and TID5 for those outside that group); ACTLR_EL1, LORegions, IMPLEMENTATION DEFINED
 // registers and RAS records are not virtualised (TACR, TLOR, TIDCP, TERR);
 // maintenance by set and way concerns other CPUs' caches too (TSW). FB and BSU widen the guest's maintenance to
@@ -23,7 +24,7 @@ Hcr guest_hcr(const Aarch64VCpuSetupConfig& config, const Capabilities& caps, bo
                 .with<Hcr::AMO>(true)
                 .with<Hcr::FB>(true)
                 .with<Hcr::BSU>(1)
-                .with<Hcr::TWI>(true)
+                .with<Hcr::TWI>(!config.sleeps_in_guest)
                 .with<Hcr::TID1>(true)
                 .with<Hcr::TID3>(true)
                 .with<Hcr::TSC>(true)
@@ -330,6 +331,21 @@ std::uint64_t Aarch64VCpu::cptr_when(bool owns_vectors) const noexcept {
       .with<Cptr::TFP>(capabilities_.fp() && !owns_vectors)
       .with<Cptr::TZ>(!(has_sve() && owns_vectors))
       .raw;
+}
+
+void Aarch64VCpu::sleep_in_guest(bool sleeps) noexcept {
+  setup_.sleeps_in_guest = sleeps;
+  registers_.hcr_el2 = Hcr::from(registers_.hcr_el2).with<Hcr::TWI>(!sleeps).raw;
+}
+
+bool Aarch64VCpu::is_behind_wfi() const noexcept {
+  constexpr std::uint32_t kWfi = 0xD503'207F;
+  constexpr std::uint32_t kWfit = 0xD503'1020;  // and Rt
+  if (cpu_ == nullptr || frame.spsr.get<Spsr::nRW>()) {
+    return false;
+  }
+  const auto word = hw::fetch_guest(frame.elr - 4);
+  return word && (*word == kWfi || (*word & ~std::uint32_t{0x1F}) == kWfit);
 }
 
 void Aarch64VCpu::trap_memory_registers(bool trap) noexcept {

@@ -35,6 +35,47 @@ TEST_F(VCpuTest, PassthroughLeavesInterruptsAndTimerToTheGuest) {
   EXPECT_TRUE(Cnthctl::from(fake::cpu().live.cnthctl_el2).get<Cnthctl::EL1PCEN>());
 }
 
+TEST_F(VCpuTest, SleepsInTheGuestFromTheNextBindOn) {
+  prepare();
+  vcpu.sleep_in_guest(true);
+  ASSERT_TRUE(vcpu.unbind());
+  ASSERT_TRUE(vcpu.bind(per_cpu));
+  EXPECT_FALSE(Hcr::from(fake::cpu().live.hcr_el2).get<Hcr::TWI>());
+  ASSERT_TRUE(vcpu.unbind());
+  ASSERT_TRUE(vcpu.reset(kEntry, 0));
+  ASSERT_TRUE(vcpu.bind(per_cpu));
+  EXPECT_FALSE(Hcr::from(fake::cpu().live.hcr_el2).get<Hcr::TWI>()) << "a reset keeps it";
+  vcpu.sleep_in_guest(false);
+  ASSERT_TRUE(vcpu.unbind());
+  ASSERT_TRUE(vcpu.bind(per_cpu));
+  EXPECT_TRUE(Hcr::from(fake::cpu().live.hcr_el2).get<Hcr::TWI>());
+}
+
+TEST_F(VCpuTest, KnowsTheInstructionItSleepsIn) {
+  prepare();
+  const auto behind = [&](std::uint32_t word) {
+    fake::cpu().pages[kEntry >> 12 << 12] = {
+        .kind = hw::GuestPlace::Kind::memory, .cached = true, .address = 0x9000'0000};
+    for (unsigned i = 0; i < 4; ++i) {
+      fake::cpu().bytes[0x9000'0000 + (kEntry & 0xFFF) + i] = static_cast<std::uint8_t>(word >> 8 * i);
+    }
+    fake::cpu().guest.emplace_back([](VCpuContext& context) {
+      context.kind = TrapKind::irq;
+      context.frame.elr = kEntry + 4;
+    });
+    EXPECT_TRUE(vcpu.run());
+    return vcpu.is_behind_wfi();
+  };
+  EXPECT_TRUE(behind(0xD503'207F)) << "WFI";
+  EXPECT_TRUE(behind(0xD503'103F)) << "WFIT XZR";
+  EXPECT_TRUE(behind(0xD503'1023)) << "WFIT X3";
+  EXPECT_FALSE(behind(0xD503'205F)) << "WFE";
+  EXPECT_FALSE(behind(0xD503'1003)) << "WFET X3";
+  EXPECT_FALSE(behind(0xD503'201F)) << "NOP";
+  fake::cpu().pages.clear();
+  EXPECT_FALSE(vcpu.is_behind_wfi()) << "not mapped";
+}
+
 TEST_F(VCpuTest, EveryMissingStepIsAnErrorValue) {
   EXPECT_EQ(vcpu.run().error().code, Errc::not_bound);
   EXPECT_EQ(vcpu.bind(per_cpu).error().code, Errc::not_set_up);

@@ -40,8 +40,9 @@ class ExitLoopDetector {
   };
 
   // Feed the records of one vCPU, in order. True: they end in a loop, which loop() describes. Stays true while it goes
-  // on.
-  bool feed(const trace::Record& record) noexcept;
+  // on. A repetition that comes more than a millisecond after the one before is not counted: whoever sleeps in between,
+  // in a WFI that makes no exit, is not caught. `counter_hz` 0: times are not looked at.
+  bool feed(const trace::Record& record, std::uint64_t counter_hz = 0) noexcept;
   [[nodiscard]] Loop loop() const noexcept;
   void reset() noexcept { *this = {}; }
 

@@ -57,7 +57,7 @@ bool makes_no_progress(const Record& record) noexcept {
   }
 }
 
-bool ExitLoopDetector::feed(const Record& record) noexcept {
+bool ExitLoopDetector::feed(const Record& record, std::uint64_t counter_hz) noexcept {
   switch (record.kind) {
     case Kind::exit_sync: break;
     case Kind::exit_serror:
@@ -73,12 +73,14 @@ bool ExitLoopDetector::feed(const Record& record) noexcept {
     return false;
   }
   period_ = 0;
+  const bool late = counter_hz != 0 && next_ != 0 && record.time - back(0).time > counter_hz / 1000;
   for (unsigned p = 1; p <= kMaxPeriod; ++p) {
     if (next_ < p || !is_same(record, back(p - 1))) {
       run_[p] = 0;
       continue;
     }
-    if (run_[p]++ == 0) run_start_[p] = back(p - 1).time;
+    if (run_[p] == 0) run_start_[p] = back(p - 1).time;
+    if (!late) ++run_[p];
     const bool from_el0 = mode_of(record) == kModeEl0t;
     if (period_ == 0 && run_[p] >= std::uint64_t{p} * (from_el0 ? kRepetitionsEl0 : kRepetitions)) period_ = p;
   }

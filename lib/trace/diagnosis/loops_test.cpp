@@ -114,6 +114,17 @@ TEST_F(Loops, IsFoundWithinAMillisecondOfItsStart) {
   EXPECT_LT(needed, 64U);
 }
 
+TEST_F(Loops, SleepsBetweenItsRepetitionsOrNot) {
+  constexpr std::uint64_t kHz = 62'500'000;
+  constexpr std::uint64_t kNap = kHz / 500;  // in a WFI that makes no exit
+  ExitLoopDetector naps, mostly_awake;
+  trace::Record one = abort(kEntry, 0xA00'0000, Outcome::injected);
+  bool found = false;
+  for (unsigned i = 0; i < 10'000; ++i, one.time += kNap) EXPECT_FALSE(naps.feed(one, kHz));
+  for (unsigned i = 0; i < 100; ++i, one.time += i % 5 == 0 ? kNap : 100) found = mostly_awake.feed(one, kHz);
+  EXPECT_TRUE(found) << "a host that stops now and then hides no loop";
+}
+
 // --- what is no loop ------------------------------------------------------------------------------------------------
 
 TEST_F(Loops, APollOfADeviceIsHealthyHoweverLongItIs) {

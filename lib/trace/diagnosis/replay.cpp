@@ -178,7 +178,7 @@ class Replay {
     const Record& record = records_[index];
     if (record.kind == Kind::diagnosis) return sink_.recorded(Code{static_cast<std::uint16_t>(record.data)}, record);
     if (Vcpu* vcpu = vcpu_of(record)) {
-      const bool loop = vcpu->exits.feed(record);
+      const bool loop = vcpu->exits.feed(record, context_.counter_hz);
       const bool storm = vcpu->samples.feed(record, context_.counter_hz) != StormDetector::Kind::none;
       if ((loop && !vcpu->in_loop) || (storm && !vcpu->in_storm)) {
         State state{*this, record.vm, record.vcpu, window_to(index)};

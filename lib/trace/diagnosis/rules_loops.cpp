@@ -123,7 +123,7 @@ void check_loops(const CapturedState& state, DiagnosisList& out) noexcept {
   StormDetector::Kind storm = StormDetector::Kind::none;
   for (const Record& record : state.records) {
     if (!is_ours(state, record)) continue;
-    loop = exits.feed(record);
+    loop = exits.feed(record, state.counter_hz);
     storm = samples.feed(record, state.counter_hz);
   }
   if (loop) report_exit_loop(state, exits.loop(), out);

@@ -200,6 +200,57 @@ std::uint32_t probe_sve_lengths() noexcept {
 
 }  // namespace hw
 
+namespace {
+
+// Registers of the table are moved so many at a time: all are read before the first is written, so that loads and
+// stores come in pairs. No more than a function has registers that it need not keep.
+constexpr std::size_t kAtATime = 14;
+constexpr std::size_t kRows = sizeof(GuestSystemRegisters) / sizeof(std::uint64_t);
+
+constexpr bool is_moved(SysRegGroup group, std::size_t offset, std::size_t begin, unsigned groups) noexcept {
+  const std::size_t row = offset / sizeof(std::uint64_t);
+  return (groups >> static_cast<unsigned>(group) & 1) != 0 && row >= begin && row < begin + kAtATime;
+}
+template <class... Groups>
+constexpr unsigned groups_of(Groups... groups) noexcept {
+  return (... | (1U << static_cast<unsigned>(groups)));
+}
+
+#define VCPU_IS_MOVED(name, group) \
+  constexpr(is_moved(SysRegGroup::group, offsetof(GuestSystemRegisters, name), kBegin, kGroups))
+
+template <unsigned kGroups, std::size_t kBegin = 0>
+[[gnu::always_inline]] inline void store_groups(GuestSystemRegisters& to) noexcept {
+#define VCPU_GUEST_SYSREG(name, access, group)  \
+  [[maybe_unused]] std::uint64_t live_##name{}; \
+  if VCPU_IS_MOVED (name, group) live_##name = VCPU_READ_SYSREG(access);
+#include "arm_vcpu/guest_sysregs.def"
+#undef VCPU_GUEST_SYSREG
+#define VCPU_GUEST_SYSREG(name, access, group) \
+  if VCPU_IS_MOVED (name, group) to.name = live_##name;
+#include "arm_vcpu/guest_sysregs.def"
+#undef VCPU_GUEST_SYSREG
+  if constexpr (kBegin + kAtATime < kRows) store_groups<kGroups, kBegin + kAtATime>(to);
+}
+
+template <unsigned kGroups, std::size_t kBegin = 0>
+[[gnu::always_inline]] inline void restore_groups(const GuestSystemRegisters& from) noexcept {
+#define VCPU_GUEST_SYSREG(name, access, group)  \
+  [[maybe_unused]] std::uint64_t next_##name{}; \
+  if VCPU_IS_MOVED (name, group) next_##name = from.name;
+#include "arm_vcpu/guest_sysregs.def"
+#undef VCPU_GUEST_SYSREG
+#define VCPU_GUEST_SYSREG(name, access, group) \
+  if VCPU_IS_MOVED (name, group) VCPU_WRITE_SYSREG(access, next_##name);
+#include "arm_vcpu/guest_sysregs.def"
+#undef VCPU_GUEST_SYSREG
+  if constexpr (kBegin + kAtATime < kRows) restore_groups<kGroups, kBegin + kAtATime>(from);
+}
+
+#undef VCPU_IS_MOVED
+
+}  // namespace
+
 void GuestSystemRegisters::store(const GuestRegisterGroups& has) noexcept {
   if (has.mte) {
     // Tag check faults that are reported asynchronously are in TFSR_EL1 and TFSRE0_EL1 only behind a barrier: the entry
@@ -207,76 +258,27 @@ void GuestSystemRegisters::store(const GuestRegisterGroups& has) noexcept {
     el2::dsb_nsh();
     el2::isb();
   }
-  // One line a register; the group decides at compile time.
-#define VCPU_GROUP_control(...)
-#define VCPU_GROUP_pauth_ia(...)
-#define VCPU_GROUP_el1(name, access) name = VCPU_READ_SYSREG(access);
-#define VCPU_GROUP_cntp(name, access) \
-  if (has.cntp) {                     \
-    name = VCPU_READ_SYSREG(access);  \
+  if (has.cntp) {
+    store_groups<groups_of(SysRegGroup::el1, SysRegGroup::cntp)>(*this);
+  } else {
+    store_groups<groups_of(SysRegGroup::el1)>(*this);
   }
-#define VCPU_GROUP_pauth(name, access) \
-  if (has.pauth) {                     \
-    name = VCPU_READ_SYSREG(access);   \
-  }
-#define VCPU_GROUP_scxtnum(name, access) \
-  if (has.scxtnum) {                     \
-    name = VCPU_READ_SYSREG(access);     \
-  }
-#define VCPU_GROUP_tpidr2(name, access) \
-  if (has.tpidr2) {                     \
-    name = VCPU_READ_SYSREG(access);    \
-  }
-#define VCPU_GROUP_mte(name, access) \
-  if (has.mte) {                     \
-    name = VCPU_READ_SYSREG(access); \
-  }
-#define VCPU_GUEST_SYSREG(name, access, group) VCPU_GROUP_##group(name, access)
-#include "arm_vcpu/guest_sysregs.def"
-#undef VCPU_GUEST_SYSREG
-#undef VCPU_GROUP_control
-#undef VCPU_GROUP_el1
-#undef VCPU_GROUP_cntp
-#undef VCPU_GROUP_pauth
-#undef VCPU_GROUP_scxtnum
-#undef VCPU_GROUP_tpidr2
-#undef VCPU_GROUP_mte
+  if (has.pauth) store_groups<groups_of(SysRegGroup::pauth)>(*this);
+  if (has.scxtnum) store_groups<groups_of(SysRegGroup::scxtnum)>(*this);
+  if (has.tpidr2) store_groups<groups_of(SysRegGroup::tpidr2)>(*this);
+  if (has.mte) store_groups<groups_of(SysRegGroup::mte)>(*this);
 }
 
 void GuestSystemRegisters::restore(const GuestRegisterGroups& has) const noexcept {
-#define VCPU_GROUP_control(name, access) VCPU_WRITE_SYSREG(access, name);
-#define VCPU_GROUP_el1(name, access) VCPU_WRITE_SYSREG(access, name);
-#define VCPU_GROUP_cntp(name, access) \
-  if (has.cntp) {                     \
-    VCPU_WRITE_SYSREG(access, name);  \
+  if (has.cntp) {
+    restore_groups<groups_of(SysRegGroup::control, SysRegGroup::el1, SysRegGroup::cntp)>(*this);
+  } else {
+    restore_groups<groups_of(SysRegGroup::control, SysRegGroup::el1)>(*this);
   }
-#define VCPU_GROUP_pauth(name, access) \
-  if (has.pauth) {                     \
-    VCPU_WRITE_SYSREG(access, name);   \
-  }
-#define VCPU_GROUP_scxtnum(name, access) \
-  if (has.scxtnum) {                     \
-    VCPU_WRITE_SYSREG(access, name);     \
-  }
-#define VCPU_GROUP_tpidr2(name, access) \
-  if (has.tpidr2) {                     \
-    VCPU_WRITE_SYSREG(access, name);    \
-  }
-#define VCPU_GROUP_mte(name, access) \
-  if (has.mte) {                     \
-    VCPU_WRITE_SYSREG(access, name); \
-  }
-#define VCPU_GUEST_SYSREG(name, access, group) VCPU_GROUP_##group(name, access)
-#include "arm_vcpu/guest_sysregs.def"
-#undef VCPU_GUEST_SYSREG
-#undef VCPU_GROUP_control
-#undef VCPU_GROUP_pauth_ia
-#undef VCPU_GROUP_el1
-#undef VCPU_GROUP_cntp
-#undef VCPU_GROUP_pauth
-#undef VCPU_GROUP_scxtnum
-#undef VCPU_GROUP_tpidr2
-#undef VCPU_GROUP_mte
+  if (has.pauth) restore_groups<groups_of(SysRegGroup::pauth)>(*this);
+  if (has.scxtnum) restore_groups<groups_of(SysRegGroup::scxtnum)>(*this);
+  if (has.tpidr2) restore_groups<groups_of(SysRegGroup::tpidr2)>(*this);
+  if (has.mte) restore_groups<groups_of(SysRegGroup::mte)>(*this);
 }
 
 }  // namespace arm_vcpu

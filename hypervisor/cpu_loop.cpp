@@ -57,7 +57,6 @@ constexpr GuestTimer kVirtualTimer{guest_machine::kVirtualTimerIntid, &LoopInter
                                    &GuestSystemRegisters::cntv_ctl_el0, &GuestSystemRegisters::cntv_cval_el0, true};
 constexpr GuestTimer kPhysicalTimer{guest_machine::kPhysicalTimerIntid, &LoopInterrupts::physical_timer,
                                     &GuestSystemRegisters::cntp_ctl_el0, &GuestSystemRegisters::cntp_cval_el0, false};
-constexpr GuestTimer kGuestTimers[] = {kVirtualTimer, kPhysicalTimer};
 
 }  // namespace
 
@@ -131,10 +130,10 @@ void CpuLoop::retire(VcpuSlot& slot) noexcept {
   if (scheduler_.running() == slot.place) slot.ran += scheduler_.block(now);
   scheduler_.remove(slot.place);
   slot.is_on = slot.waits = slot.looks = false;
-  if (loaded_ == &slot) unload();
+  if (loaded_ == &slot) unload(now);
   waits_.clear(slot.place);
   // What the reset does to it may happen on another CPU.
-  slot.vcpu->release_fp(physical_cpu());
+  slot.vcpu->release_fp(*physical_);
   slot.arrived_in = slot.vm->life();
   slot.vm->arrive();
 }
@@ -184,32 +183,34 @@ void CpuLoop::wake(VcpuSlot& slot) noexcept {
 
 void CpuLoop::run() noexcept {
   scheduler_.set_slice(el2::counter_hz() / kSlicesPerSecond);
+  physical_ = &physical_cpu();
+  answers_ = physical_->vectors() == Vectors::answering;
   doorbell_ = gic::sgi_request(this_cpu().mpidr, kDoorbellSgi);
   for (unsigned place = 0; place < count_; ++place) noted_ |= std::uint64_t{1} << place;
   let_guest_sleep();
   for (;;) {
     settle();
+    const std::uint64_t now = el2::counter_ticks();
     if (scheduler_.running() == Scheduler::kNone) {
       late_samples_ = 0;
       is_overdue_ = false;
-      if (scheduler_.pick(el2::counter_ticks()) == Scheduler::kNone) {
+      if (scheduler_.pick(now) == Scheduler::kNone) {
         idle();
         continue;
       }
     }
-    run_next(*slots_[scheduler_.running()]);
+    run_next(*slots_[scheduler_.running()], now);
   }
 }
 
-void CpuLoop::run_next(VcpuSlot& slot) noexcept {
-  if (!load(slot)) return;
-  slot.stolen_time.on_scheduled(el2::counter_ticks());
+[[gnu::no_stack_protector]] void CpuLoop::run_next(VcpuSlot& slot, std::uint64_t now) noexcept {
+  if (loaded_ != &slot && !load(slot, now)) return;
+  slot.stolen_time.on_scheduled(now);
   if (slot.waits && !wakes_up(slot)) return;
   if (slot.is_new) {
     slot.is_new = false;
     VcpuLoop{slot, *this}.begin();
   }
-  std::uint64_t now = el2::counter_ticks();
   next_sample_ = now + slot.sample_in;
   in_guest_ = true;
   arm();
@@ -224,7 +225,7 @@ void CpuLoop::run_next(VcpuSlot& slot) noexcept {
     case VcpuLoop::Leave::yields:
       if (scheduler_.others_wait()) preempt(slot, now);
       return;
-    case VcpuLoop::Leave::waits: return wait(slot, 1);
+    case VcpuLoop::Leave::waits: return wait(slot, now);
     case VcpuLoop::Leave::turned_off: return turn_off(slot);
     case VcpuLoop::Leave::stops:
       (void)slot.watch.look(slot, slot.vm->doctor_);  // what came since the last sample
@@ -252,14 +253,11 @@ bool CpuLoop::wakes_up(VcpuSlot& slot) noexcept {
       RecordingGicHw gic{slot};
       const LockGuard guard{slot.vm->lock_};
       raised = slot.vm->vgic_->park(slot.index, gic);
-      slot.vm->vgic_->mark_dirty(slot.index);
       wakes = has_deliverable(slot);
     }
     slot.vm->kick(raised, slot.index);
     if (!wakes) {
-      const std::uint64_t now = el2::counter_ticks();
-      slot.ran += scheduler_.block(now);
-      waits_.set(slot.place, wait_ends(slot, now));
+      slot.ran += scheduler_.block(el2::counter_ticks());
       return false;
     }
   }
@@ -269,33 +267,50 @@ bool CpuLoop::wakes_up(VcpuSlot& slot) noexcept {
   return true;
 }
 
-// The vCPU stays loaded until another one needs the CPU. `kind` is that of the vcpu_parked record.
-void CpuLoop::wait(VcpuSlot& slot, std::uint64_t kind) noexcept {
-  slot.vcpu->record({.pc = slot.vcpu->trap_frame().exception_pc(), .data = kind, .kind = trace::Kind::vcpu_parked});
-  const std::uint64_t now = el2::counter_ticks();
+// The vCPU stays loaded until another one needs the CPU. Until when it waits is worked out where it matters: when the
+// CPU goes to sleep with it, or it is unloaded.
+[[gnu::no_stack_protector]] void CpuLoop::wait(VcpuSlot& slot, std::uint64_t now) noexcept {
+  slot.vcpu->record({.pc = slot.vcpu->trap_frame().exception_pc(), .data = 1, .kind = trace::Kind::vcpu_parked});
   slot.ran += scheduler_.block(now);
   slot.waits = true;
   slot.waits_since = now;
   slot.look_at = now + el2::counter_hz();
-  waits_.set(slot.place, wait_ends(slot, now));
   // What came since the guest's WFI was looked at has made a request.
 }
 
 void CpuLoop::turn_off(VcpuSlot& slot) noexcept {
   slot.vcpu->record({.pc = slot.vcpu->trap_frame().exception_pc(), .data = 0, .kind = trace::Kind::vcpu_parked});
   (void)slot.watch.look(slot, slot.vm->doctor_);
-  slot.ran += scheduler_.block(el2::counter_ticks());
-  unload();
+  const std::uint64_t now = el2::counter_ticks();
+  slot.ran += scheduler_.block(now);
+  unload(now);
   slot.is_on = false;
   (void)slot.vm->power_->cpu_off(slot.index);
 }
 
 // --- loading --------------------------------------------------------------------------------------------------------
 
+// Most of the time it is neither of them.
+[[gnu::always_inline]] inline bool CpuLoop::is_timer_due(const VcpuSlot& slot, std::uint64_t now) noexcept {
+  const GuestSystemRegisters& saved = slot.vcpu->system_registers();
+  return vm::timer_line(kVirtualTimer.saved(saved), now - kVirtualTimer.offset(saved)) ||
+         vm::timer_line(kPhysicalTimer.saved(saved), now);
+}
+
+[[gnu::noinline, gnu::cold]] void CpuLoop::report_unbound(VcpuSlot& slot, const Error& error) noexcept {
+  char storage[200];
+  TextBuffer line{storage};
+  append(line, error);
+  log(Level::error, "vm{} vcpu{}: {}", slot.vm->id(), slot.index, line.view());
+  slot.vm->fail("a vCPU cannot be bound");
+  noted_ |= bit(slot);
+}
+
 // Makes the CPU's registers those of the vCPU. False: it cannot be, and the VM stops.
-bool CpuLoop::load(VcpuSlot& slot) noexcept {
-  if (loaded_ == &slot) return true;
-  if (loaded_ != nullptr) unload();
+// No stack guard here and in unload(), run_next() and wait(): there is no array in their frames, and each is in the way
+// of every switch.
+[[gnu::no_stack_protector]] bool CpuLoop::load(VcpuSlot& slot, std::uint64_t now) noexcept {
+  if (loaded_ != nullptr) unload(now, Aarch64VCpu::Next::vcpu);
   Vm& vm = *slot.vm;
   Vgic& vgic = *vm.vgic_;
   RecordingGicHw gic{slot};
@@ -304,12 +319,12 @@ bool CpuLoop::load(VcpuSlot& slot) noexcept {
   {
     const LockGuard guard{vm.lock_};
     // Instead of an exit for the timer as soon as it is back in the hardware.
-    raised = raise_timers(slot, el2::counter_ticks());
+    if (is_timer_due(slot, now)) raised = raise_timers(slot, now);
     // Before the timer is in the hardware: an expired one would interrupt again.
     for (std::uint32_t rest = vgic.take_physical_ppis(slot.index); rest != 0; rest &= rest - 1) {
       gic::activate_private(static_cast<std::uint32_t>(__builtin_ctz(rest)));
     }
-    bound = slot.vcpu->bind(physical_cpu());
+    bound = slot.vcpu->bind(*physical_);
     if (bound) {
       loaded_ = &slot;
       vgic.direct(slot.index).doorbell.store(doorbell_, std::memory_order_relaxed);
@@ -318,13 +333,8 @@ bool CpuLoop::load(VcpuSlot& slot) noexcept {
     }
   }
   vm.kick(raised, slot.index);
-  if (!bound) {
-    char storage[200];
-    TextBuffer line{storage};
-    append(line, bound.error());
-    log(Level::error, "vm{} vcpu{}: {}", vm.id(), slot.index, line.view());
-    vm.fail("a vCPU cannot be bound");
-    noted_ |= bit(slot);
+  if (!bound) [[unlikely]] {
+    report_unbound(slot, bound.error());
     return false;
   }
   std::uint8_t& last = vm.last_here_[slot.cpu];
@@ -335,7 +345,7 @@ bool CpuLoop::load(VcpuSlot& slot) noexcept {
   return true;
 }
 
-void CpuLoop::unload() noexcept {
+[[gnu::no_stack_protector]] void CpuLoop::unload(std::uint64_t now, Aarch64VCpu::Next next) noexcept {
   VcpuSlot& slot = *loaded_;
   Vm& vm = *slot.vm;
   RecordingGicHw gic{slot};
@@ -343,19 +353,21 @@ void CpuLoop::unload() noexcept {
   std::uint32_t active{};
   // Who has read it before posts, and rings: on_doorbell() finds that.
   vm.vgic_->direct(slot.index).doorbell.store(0, std::memory_order_relaxed);
+  const bool sleeps = slot.waits && scheduler_.is_blocked(slot.place);
   {
     const LockGuard guard{vm.lock_};
     raised = vm.vgic_->save(slot.index, gic);
     active = vm.vgic_->take_physical_ppis(slot.index);
+    CHECK(slot.vcpu->unbind(next).has_value());
+    loaded_ = nullptr;
+    if (sleeps && is_timer_due(slot, now)) raised |= raise_timers(slot, now);
   }
-  CHECK(slot.vcpu->unbind().has_value());
   // Saved; must not fire for nobody.
   VCPU_WRITE_SYSREG(cntv_ctl_el0, 0);
   VCPU_WRITE_SYSREG(cntp_ctl_el0, 0);
   std::uint32_t expired = 0;
-  for (const GuestTimer& timer : kGuestTimers) {
-    if (is_up(slot.vcpu->system_registers().*timer.ctl)) expired |= 1U << timer.intid();
-  }
+  if (is_up(slot.vcpu->system_registers().*kVirtualTimer.ctl)) expired |= 1U << kVirtualTimer.intid();
+  if (is_up(slot.vcpu->system_registers().*kPhysicalTimer.ctl)) expired |= 1U << kPhysicalTimer.intid();
   if ((active | expired) != 0) {
     el2::isb();  // the line is low before the interrupt is inactive, or it would come again
     for (std::uint32_t rest = active; rest != 0; rest &= rest - 1) {
@@ -366,14 +378,8 @@ void CpuLoop::unload() noexcept {
       gic::wait_while_pending(static_cast<std::uint32_t>(__builtin_ctz(rest)));
     }
   }
-  loaded_ = nullptr;
-  if (slot.waits && scheduler_.is_blocked(slot.place)) {
+  if (sleeps) {
     // From here on its timers are deadlines.
-    const std::uint64_t now = el2::counter_ticks();
-    {
-      const LockGuard guard{vm.lock_};
-      raised |= raise_timers(slot, now);
-    }
     waits_.set(slot.place, wait_ends(slot, now));
     if ((raised >> slot.index & 1) != 0) noted_ |= bit(slot);
   }
@@ -382,20 +388,21 @@ void CpuLoop::unload() noexcept {
 
 // --- time -----------------------------------------------------------------------------------------------------------
 
+template <const GuestTimer& kTimer>
+[[gnu::always_inline]] inline VgicCpuMask CpuLoop::raise_timer(VcpuSlot& slot, std::uint64_t now) noexcept {
+  const GuestSystemRegisters& saved = slot.vcpu->system_registers();
+  if (!vm::timer_line(kTimer.saved(saved), now - kTimer.offset(saved))) [[likely]]
+    return 0;
+  if ((slot.vm->vgic_->take_physical_ppis(slot.index) >> kTimer.intid() & 1) != 0) return 0;
+  record_injection(slot, kTimer.guest_intid, slot.index, false);
+  return slot.vm->vgic_->set_ppi_level(slot.index, kTimer.guest_intid, true).value_or(0);
+}
+
 // The timers of a vCPU that is not loaded, as far as they have expired: as their physical interrupts would, once, until
 // the guest has deactivated it. Under the VM's lock.
 VgicCpuMask CpuLoop::raise_timers(VcpuSlot& slot, std::uint64_t now) noexcept {
   if (loaded_ == &slot) return 0;
-  Vgic& vgic = *slot.vm->vgic_;
-  const GuestSystemRegisters& saved = slot.vcpu->system_registers();
-  VgicCpuMask raised = 0;
-  for (const GuestTimer& timer : kGuestTimers) {
-    if (!vm::timer_line(timer.saved(saved), now - timer.offset(saved))) continue;
-    if ((vgic.take_physical_ppis(slot.index) >> timer.intid() & 1) != 0) continue;
-    record_injection(slot, timer.guest_intid, slot.index, false);
-    raised |= vgic.set_ppi_level(slot.index, timer.guest_intid, true).value_or(0);
-  }
-  return raised;
+  return raise_timer<kVirtualTimer>(slot, now) | raise_timer<kPhysicalTimer>(slot, now);
 }
 
 // When a vCPU that sleeps has to be looked at. Ticks.
@@ -404,10 +411,12 @@ std::uint64_t CpuLoop::wait_ends(const VcpuSlot& slot, std::uint64_t now) const 
   if (slot.wait_deadline && *slot.wait_deadline < at) at = *slot.wait_deadline;
   if (loaded_ == &slot) return at;
   const GuestSystemRegisters& saved = slot.vcpu->system_registers();
-  for (const GuestTimer& timer : kGuestTimers) {
+  const auto consider = [&](const GuestTimer& timer) noexcept {
     const auto due = vm::vtimer_physical_deadline(timer.saved(saved), now, timer.offset(saved));
     if (due && *due < at) at = *due;
-  }
+  };
+  consider(kVirtualTimer);
+  consider(kPhysicalTimer);
   return at;
 }
 
@@ -417,8 +426,8 @@ void CpuLoop::arm(std::uint64_t at_the_latest) noexcept {
   std::uint64_t at = waits_.earliest() < at_the_latest ? waits_.earliest() : at_the_latest;
   if (in_guest_) {
     if (next_sample_ < at) at = next_sample_;
-    if (!simulate::is_chosen(simulate::Failure::starvation)) {
-      if (const auto end = scheduler_.slice_end(); end && *end < at) at = *end;
+    if (const auto end = scheduler_.slice_end(); end && *end < at) {
+      if (!simulate::is_chosen(simulate::Failure::starvation)) at = *end;
     }
   }
   if (programmed_ <= at) return;
@@ -466,9 +475,8 @@ void CpuLoop::on_due(VcpuSlot& slot, std::uint64_t now) noexcept {
 bool CpuLoop::handle_interrupt(std::uint32_t intid) noexcept {
   if (intid == gic::kSpurious) return false;
   gic::priority_drop(intid);
-  for (const GuestTimer& timer : kGuestTimers) {
-    if (intid != timer.intid()) continue;
-    on_guest_timer(timer);
+  if (intid == g_interrupts.virtual_timer || intid == g_interrupts.physical_timer) {
+    on_guest_timer(intid == g_interrupts.virtual_timer ? kVirtualTimer : kPhysicalTimer);
     return must_leave_;
   }
   if (intid == g_interrupts.pmu && intid != 0) {
@@ -488,7 +496,7 @@ bool CpuLoop::handle_interrupt(std::uint32_t intid) noexcept {
     if (in_guest_) {
       VcpuLoop{*loaded_, *this}.flush();
     } else if (loaded_ != nullptr) {
-      unload();  // asleep, and its list registers ask for attention that the guest will not give
+      unload(el2::counter_ticks());  // asleep, and its list registers ask for attention that the guest will not give
     }
   } else if (intid == g_interrupts.uart) {
     handle_console_input();
@@ -556,6 +564,7 @@ void CpuLoop::raise_linked(std::uint32_t intid) noexcept {
 void CpuLoop::idle() noexcept {
   if (log_level() >= Level::trace) trace_area::print_live();
   const std::uint64_t now = el2::counter_ticks();
+  if (loaded_ != nullptr && loaded_->waits) waits_.set(loaded_->place, wait_ends(*loaded_, now));
   // An unfinished line of output waits for its time.
   std::uint64_t latest = console::poll().value_or(Deadlines::kNever);
   if (g_interrupts.uart == 0 && this_cpu().index == 0) {

@@ -41,6 +41,8 @@ class CpuLoop {
   // The guest that runs here is interrupted at `at` (ticks), at the latest: something waits for its time.
   void look_by(std::uint64_t at) noexcept;
 
+  // The vectors answer what they can, so that not every exit is seen by the loop.
+  [[nodiscard]] bool answers() const noexcept { return answers_; }
   [[nodiscard]] bool others_wait() const noexcept { return scheduler_.others_wait(); }
   [[nodiscard]] diag::SchedulerSnapshot snapshot() const noexcept;
 
@@ -53,15 +55,16 @@ class CpuLoop {
   [[nodiscard]] bool start(VcpuSlot& slot) noexcept;
   void wake(VcpuSlot& slot) noexcept;
 
-  void run_next(VcpuSlot& slot) noexcept;
+  void run_next(VcpuSlot& slot, std::uint64_t now) noexcept;
   [[nodiscard]] bool wakes_up(VcpuSlot& slot) noexcept;
   void preempt(VcpuSlot& slot, std::uint64_t now) noexcept;
-  void wait(VcpuSlot& slot, std::uint64_t kind) noexcept;
+  void wait(VcpuSlot& slot, std::uint64_t now) noexcept;
   void turn_off(VcpuSlot& slot) noexcept;
   void look_at_sleeper(VcpuSlot& slot) noexcept;
 
-  [[nodiscard]] bool load(VcpuSlot& slot) noexcept;
-  void unload() noexcept;
+  [[nodiscard]] bool load(VcpuSlot& slot, std::uint64_t now) noexcept;
+  void report_unbound(VcpuSlot& slot, const Error& error) noexcept;
+  void unload(std::uint64_t now, Aarch64VCpu::Next next = Aarch64VCpu::Next::host) noexcept;
 
   void idle() noexcept;
   void on_timer() noexcept;
@@ -79,6 +82,9 @@ class CpuLoop {
   void found_asleep(VcpuSlot& slot, std::uint64_t now) noexcept;
   void found_awake(VcpuSlot& slot, std::uint64_t now) noexcept;
 
+  [[nodiscard]] static bool is_timer_due(const VcpuSlot& slot, std::uint64_t now) noexcept;
+  template <const GuestTimer& kTimer>
+  [[nodiscard]] VgicCpuMask raise_timer(VcpuSlot& slot, std::uint64_t now) noexcept;
   [[nodiscard]] VgicCpuMask raise_timers(VcpuSlot& slot, std::uint64_t now) noexcept;
   [[nodiscard]] std::uint64_t wait_ends(const VcpuSlot& slot, std::uint64_t now) const noexcept;
   void arm(std::uint64_t at_the_latest = Deadlines::kNever) noexcept;
@@ -87,8 +93,10 @@ class CpuLoop {
 
   Scheduler scheduler_;
   Deadlines waits_;                              // of vCPUs that sleep
+  Aarch64PerCpu* physical_{};                    // the library's view of this CPU
   VcpuSlot* loaded_{};                           // whose registers this CPU has
   bool in_guest_{};                              // and whose guest goes on after this
+  bool answers_{};                               // Vectors::answering
   bool must_leave_{};                            // the guest, to settle() or to let another vCPU run
   std::uint64_t noted_{};                        // by this CPU: left for settle()
   std::uint64_t programmed_{Deadlines::kNever};  // CNTHP_CVAL_EL2; kNever: off

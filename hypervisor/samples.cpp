@@ -9,7 +9,6 @@
 #include "arm_vcpu/el2/sysreg.hpp"
 #include "console.hpp"
 #include "cpu_loop.hpp"
-#include "physical_cpus.hpp"
 #include "vcpu_loop.hpp"
 
 namespace arm_vcpu::hv {
@@ -36,7 +35,7 @@ std::uint64_t exits_of(const VcpuSlot& slot) noexcept {
 // Once, before the first vCPU runs. A terminal without an interrupt is polled by CPU 0 when it idles.
 void CpuLoop::let_guest_sleep() noexcept {
   const bool polls = this_cpu().index == 0 && !console::interrupt();
-  if (count_ != 1 || physical_cpu().vectors() != Vectors::answering || polls) return;
+  if (count_ != 1 || !answers_ || polls) return;
   slots_[0]->sleeps_in_guest = true;
   slots_[0]->vcpu->sleep_in_guest(true);
 }

@@ -9,7 +9,6 @@
 #include "check.hpp"
 #include "console.hpp"
 #include "cpu_loop.hpp"
-#include "physical_cpus.hpp"
 #include "simulate.hpp"
 #include "trace_area.hpp"
 
@@ -23,10 +22,12 @@ void VcpuLoop::begin() noexcept {
 }
 
 VcpuLoop::Leave VcpuLoop::run() noexcept {
-  vcpu().set_mmio_responder(physical_cpu().vectors() == Vectors::answering ? this : nullptr);
+  vcpu().set_mmio_responder(cpu_.answers() ? this : nullptr);
   while (vm_.state() == Vm::State::running) {
-    if (log_level() >= Level::trace) trace_area::print_live();
-    trace_area::stream();
+    if (!cpu_.answers()) {  // who streams or prints the trace has the plain vectors
+      if (log_level() >= Level::trace) trace_area::print_live();
+      trace_area::stream();
+    }
     if (vgic().needs_flush(slot_.index)) flush();
     const Exit* exit{};
     CHECK(vcpu().run(exit).has_value());
@@ -93,7 +94,8 @@ void record_injection(const VcpuSlot& slot, std::uint32_t intid, unsigned target
 }
 
 // WFI: the vCPU waits until something is there for the guest. WFE, where it traps: it lets others run.
-bool VcpuLoop::halt(const Exit::Halt& wait) noexcept {
+// No stack guard: no array, as in CpuLoop::load().
+[[gnu::no_stack_protector]] bool VcpuLoop::halt(const Exit::Halt& wait) noexcept {
   if (wait.is_wfe) return !cpu_.others_wait() || leave(Leave::yields);
   slot_.wait_deadline = wait.has_deadline ? std::optional{wait.deadline} : std::nullopt;
   VgicCpuMask raised{};
@@ -101,7 +103,6 @@ bool VcpuLoop::halt(const Exit::Halt& wait) noexcept {
   {
     const LockGuard guard{vm_.lock_};
     raised = vgic().park(slot_.index, gic_);
-    vgic().mark_dirty(slot_.index);
     wakes = vgic().has_deliverable(slot_.index);
   }
   vm_.kick(raised, slot_.index);

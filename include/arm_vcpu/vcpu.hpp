@@ -159,9 +159,11 @@ class Aarch64VCpu final : VCpuContext {
   // sve_lengths_differ (from those of the CPU that it was bound to before: its vectors would change their length).
   [[nodiscard]] Result<> bind(Aarch64PerCpu& cpu) noexcept;
 
-  // Saves them back and restores the host's. FP/SIMD stays live on this CPU until another vCPU needs it.
-  // Errors: not_bound.
-  [[nodiscard]] Result<> unbind() noexcept;
+  // Saves them back and restores the host's. FP/SIMD stays live on this CPU until another vCPU needs it. Before the
+  // bind() of the next vCPU the host's traps (HCR_EL2, CPTR_EL2, MDCR_EL2) need not come back: Next::vcpu leaves the
+  // guest's, which are what EL2 runs with between two exits, and spares an ISB. Errors: not_bound.
+  enum class Next : std::uint8_t { host, vcpu };
+  [[nodiscard]] Result<> unbind(Next next = Next::host) noexcept;
 
   // Saves this vCPU's live FP/SIMD registers to memory, so that it can move. Call on the CPU that holds them.
   void release_fp(Aarch64PerCpu& cpu) noexcept;
@@ -321,6 +323,8 @@ class Aarch64VCpu final : VCpuContext {
   bool is_set_up_{};
   bool has_root_{};
   bool has_pmu_{};
+  bool has_fp_{};
+  bool vectors_are_zero_{};  // since the last reset: the FP and SVE registers have never been the guest's
   bool has_plain_vectors_{};
   bool pmu_was_loaded_{};                       // since the last reset: pmu_ may hold something
   bool pmu_is_live_{};                          // on the CPU that it is bound to

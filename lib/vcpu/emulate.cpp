@@ -233,6 +233,7 @@ void Aarch64VCpu::finish_emulation(bool in_handler) noexcept {
       if (cpu_->fp_owner_ == this) {
         hw::write_vector(n, value);
       } else {
+        vectors_are_zero_ = false;
         fp_.v[2 * n] = value[0];
         fp_.v[2 * n + 1] = value[1];
       }

@@ -120,6 +120,7 @@ Result<> Aarch64VCpu::setup(const Aarch64VCpuSetupConfig& config) noexcept {
   }
   capabilities_ = caps;
   has_pmu_ = config.pmu && caps.pmu();
+  has_fp_ = caps.fp();
   // Without fine-grained traps nothing keeps the guest from TPIDR2_EL0, so it gets one of its own.
   groups_ = {.cntp = config.passthrough_timer,
              .pauth = caps.pauth(),
@@ -137,6 +138,7 @@ Result<> Aarch64VCpu::setup(const Aarch64VCpuSetupConfig& config) noexcept {
   VCpuContext::id_registers = id_registers_.data();
   debug_.configure(IdAa64Dfr0::from(id_registers_[id_register_index(sysreg::ID_AA64DFR0_EL1)]));
   is_set_up_ = true;
+  vectors_are_zero_ = false;
   reset_registers();
   return {};
 }
@@ -165,9 +167,12 @@ void Aarch64VCpu::reset_registers() noexcept {
     pmu_ = PmuState{};
     pmu_was_loaded_ = false;
   }
-  fp_ = FpSimdState{};
-  if (has_sve()) {
-    *setup_.sve = SveState{};
+  if (!vectors_are_zero_) {  // kilobytes, and most vCPUs that are turned on are new
+    fp_ = FpSimdState{};
+    if (has_sve()) {
+      *setup_.sve = SveState{};
+    }
+    vectors_are_zero_ = true;
   }
   sve_lengths_ = 0;
   set_way_sweep_.reset();
@@ -219,7 +224,8 @@ Result<> Aarch64VCpu::set_ept_root(Stage2Root root) noexcept {
   return {};
 }
 
-Result<> Aarch64VCpu::bind(Aarch64PerCpu& cpu) noexcept {
+// No stack guard: the keys' arrays are members, and of fixed length. It is in the way of every switch.
+[[gnu::no_stack_protector]] Result<> Aarch64VCpu::bind(Aarch64PerCpu& cpu) noexcept {
   if (!cpu.is_enabled()) {
     return fail(Errc::cpu_not_enabled);
   }
@@ -257,7 +263,7 @@ Result<> Aarch64VCpu::bind(Aarch64PerCpu& cpu) noexcept {
                             .with<Mdcr::TPMCR>(!pmu_is_live_)
                             .raw;
   registers_.mdscr_el1 = debug_.hardware_mdscr();
-  const bool pauth = capabilities_.pauth();
+  const bool pauth = groups_.pauth;
   registers_.restore(groups_);
   if (debug_.in_use()) {
     hw::load_debug(debug_);
@@ -283,7 +289,7 @@ Result<> Aarch64VCpu::bind(Aarch64PerCpu& cpu) noexcept {
   return {};
 }
 
-Result<> Aarch64VCpu::unbind() noexcept {
+Result<> Aarch64VCpu::unbind(Next next) noexcept {
   if (cpu_ == nullptr) {
     return fail(Errc::not_bound);
   }
@@ -302,7 +308,9 @@ Result<> Aarch64VCpu::unbind() noexcept {
     }
     hw::write_mdscr(0);  // nothing of the guest's may hit the host, whose MDCR_EL2.TDE may be 1
   }
-  hw::restore_host_traps(cpu_->host_hcr_el2_, cpu_->host_cptr_el2_, cpu_->host_mdcr_el2_);
+  if (next == Next::host) {
+    hw::restore_host_traps(cpu_->host_hcr_el2_, cpu_->host_cptr_el2_, cpu_->host_mdcr_el2_);
+  }
   cpu_->current_ = nullptr;
   cpu_ = nullptr;
   return {};
@@ -312,7 +320,7 @@ void Aarch64VCpu::refresh_system_registers() noexcept {
   if (cpu_ == nullptr) {
     return;
   }
-  const bool pauth = capabilities_.pauth();
+  const bool pauth = groups_.pauth;
   registers_.store(groups_);
   registers_.hcr_el2 = Hcr::from(registers_.hcr_el2).with<Hcr::VSE>(hw::serror_is_pending()).raw;
   if (swap_ia_key != 0) {
@@ -328,7 +336,7 @@ void Aarch64VCpu::refresh_system_registers() noexcept {
 
 std::uint64_t Aarch64VCpu::cptr_when(bool owns_vectors) const noexcept {
   return Cptr::from(registers_.cptr_el2)
-      .with<Cptr::TFP>(capabilities_.fp() && !owns_vectors)
+      .with<Cptr::TFP>(has_fp_ && !owns_vectors)
       .with<Cptr::TZ>(!(has_sve() && owns_vectors))
       .raw;
 }
@@ -362,6 +370,7 @@ void Aarch64VCpu::save_vectors() noexcept {
 }
 
 void Aarch64VCpu::load_vectors() noexcept {
+  vectors_are_zero_ = false;
   if (has_sve()) {
     hw::load_sve(*setup_.sve, fp_, zcr_of(setup_.sve_bits));
   } else {

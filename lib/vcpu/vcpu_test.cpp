@@ -51,6 +51,25 @@ TEST_F(VCpuTest, SleepsInTheGuestFromTheNextBindOn) {
   EXPECT_TRUE(Hcr::from(fake::cpu().live.hcr_el2).get<Hcr::TWI>());
 }
 
+TEST_F(VCpuTest, AResetForgetsTheVectorsOfTheLifeBefore) {
+  prepare();
+  fake::cpu().fp.v[7] = 0x77;  // as the guest will leave it
+  (void)run(sync_exit(Ec::fp_access, 0), interrupt());
+  fake::cpu().fp.v[7] = 0x77;
+  vcpu.release_fp(per_cpu);
+  ASSERT_TRUE(vcpu.unbind());
+  for (const int life : {1, 2}) {
+    ASSERT_TRUE(vcpu.reset(kEntry, 0));
+    ASSERT_TRUE(vcpu.bind(per_cpu));
+    fake::cpu().fp.v[7] = 0x55;  // of somebody else
+    (void)run(sync_exit(Ec::fp_access, 0), interrupt());
+    EXPECT_EQ(fake::cpu().fp.v[7], 0U) << "life " << life;
+    fake::cpu().fp.v[7] = 0x99;
+    vcpu.release_fp(per_cpu);
+    ASSERT_TRUE(vcpu.unbind());
+  }
+}
+
 TEST_F(VCpuTest, KnowsTheInstructionItSleepsIn) {
   prepare();
   const auto behind = [&](std::uint32_t word) {

@@ -85,6 +85,10 @@ class Vgic {
 
   // The CPU interface. Defined in vgic_cpu_interface.hpp.
 
+  // Once on each physical CPU, before the first load() there: after power-on anything may be in its list registers.
+  template <GicHypInterface H>
+  static void clear_list_registers(unsigned count, H& h) noexcept;
+  // Precondition: the list registers are empty, as clear_list_registers() and save() leave them.
   template <GicHypInterface H>
   void load(unsigned cpu, H& h) noexcept;
   template <GicHypInterface H>
@@ -95,7 +99,7 @@ class Vgic {
   // Makes the list registers hold what the vCPU should see now. Folds them first where that is needed.
   template <GicHypInterface H>
   [[nodiscard]] VgicCpuMask flush(unsigned cpu, H& h) noexcept;
-  // sync(), and keeps the CPU interface's masks for has_deliverable().
+  // sync(), and keeps the CPU interface's masks for has_deliverable(). flush() must follow before the guest runs again.
   template <GicHypInterface H>
   [[nodiscard]] VgicCpuMask park(unsigned cpu, H& h) noexcept;
   // For a vCPU that waits and stays loaded, on its own CPU, without the caller's lock. False: take the long way.
@@ -132,10 +136,10 @@ class Vgic {
   // Registers that do not change while the VM lives.
   void publish(PublishedRegisters& registers) const noexcept;
 
-  // The physical PPIs that are active on behalf of this vCPU, bit n for INTID n. A physical CPU that several vCPUs share
-  // has one active state for all of them: whoever switches deactivates these after save(), and makes them active again
-  // before load() and before the vCPU's timer runs. Precondition: saved; of a vCPU that is loaded, list registers know
-  // more. What the guest has no use for any more is dropped: nothing is active at the physical GIC.
+  // The physical PPIs that are active on behalf of this vCPU, bit n for INTID n. A physical CPU that several vCPUs
+  // share has one active state for all of them: whoever switches deactivates these after save(), and makes them active
+  // again before load() and before the vCPU's timer runs. Precondition: saved; of a vCPU that is loaded, list registers
+  // know more. What the guest has no use for any more is dropped: nothing is active at the physical GIC.
   [[nodiscard]] std::uint32_t take_physical_ppis(unsigned cpu) noexcept;
 
   // Cold reset, of the whole or of one vCPU's Redistributor and CPU interface. No vCPU concerned is loaded. Input
@@ -198,9 +202,11 @@ class Vgic {
                                         std::uint64_t data) noexcept;
 
   // List registers.
-  [[nodiscard]] gic::IchHcr idle_hcr() const noexcept;
+  [[nodiscard]] gic::IchHcr idle_hcr() const noexcept { return idle_hcr_; }
   // The one interrupt that waits, when it is alone and needs no choice: pending, deliverable, not active.
   [[nodiscard]] unsigned the_only_one(unsigned cpu) const noexcept;
+  // The same of an SGI, whose list register the vector's table has: it moves there. Empty: there is none.
+  [[nodiscard]] gic::IchLr take_lone_sgi(unsigned cpu) noexcept;
   [[nodiscard]] LrPlan plan(unsigned cpu, gic::IchVmcr vmcr) noexcept;
   [[nodiscard]] gic::IchLr pack(VgicIrq& irq, unsigned intid, unsigned cpu, unsigned slot) noexcept;
   [[nodiscard]] VgicCpuMask fold(unsigned cpu) noexcept;
@@ -223,6 +229,7 @@ class Vgic {
   std::uint64_t gicd_base_;
   std::uint64_t gicr_base_;
   gic::IchVtr vtr_;
+  gic::IchHcr idle_hcr_;  // nothing waits for a list register
   gic::GicdCtlr ctlr_{};  // the two group enables
   bool honours_sleep_;
 };

@@ -7,16 +7,22 @@
 namespace arm_vcpu {
 
 template <GicHypInterface H>
+void Vgic::clear_list_registers(unsigned count, H& h) noexcept {
+  for (unsigned n = 0; n < count; ++n) h.write_ich_lr(n, {});
+}
+
+template <GicHypInterface H>
 void Vgic::load(unsigned cpu, H& h) noexcept {
   VgicCpu& c = cpus_[cpu];
   h.write_ich_vmcr(c.vmcr);
-  for (unsigned n = 0; n < vtr_.active_priority_registers(); ++n) {
+  // The first pair is all that most CPUs have.
+  h.write_ich_ap0r(0, c.ap0r[0]);
+  h.write_ich_ap1r(0, c.ap1r[0]);
+  for (unsigned n = 1; n < vtr_.active_priority_registers(); ++n) {
     h.write_ich_ap0r(n, c.ap0r[n]);
     h.write_ich_ap1r(n, c.ap1r[n]);
   }
-  // Another vCPU's interrupts, or after power-on anything, may be there.
-  for (unsigned n = 0; n < vtr_.list_registers(); ++n) h.write_ich_lr(n, {});
-  c.lr_used = 0;
+  c.lr_used = c.lr_written = 0;
   c.direct.delivered.store(0, std::memory_order_relaxed);
   c.hcr = idle_hcr();
   h.write_ich_hcr(c.hcr);
@@ -25,10 +31,17 @@ void Vgic::load(unsigned cpu, H& h) noexcept {
 
 template <GicHypInterface H>
 VgicCpuMask Vgic::save(unsigned cpu, H& h) noexcept {
-  const VgicCpuMask kick = park(cpu, h);
   VgicCpu& c = cpus_[cpu];
+  // A vCPU that waits was parked, and the guest has not run since: flush() would have come before it. But something may
+  // have been delivered to it meanwhile.
+  const VgicCpuMask kick = !c.is_parked || has_news(cpu) ? park(cpu, h) : 0;
+  // For the next one, and because one that is left invalid with EOI set asks for attention.
+  for (std::uint32_t rest = c.lr_written; rest != 0; rest &= rest - 1) {
+    h.write_ich_lr(static_cast<unsigned>(__builtin_ctz(rest)), {});
+  }
   c.hcr = {};
-  c.lr_used = 0;
+  c.lr_used = c.lr_written = 0;
+  c.is_parked = false;
   h.write_ich_hcr(c.hcr);
   return kick;
 }
@@ -38,10 +51,14 @@ VgicCpuMask Vgic::park(unsigned cpu, H& h) noexcept {
   const VgicCpuMask kick = sync(cpu, h);
   VgicCpu& c = cpus_[cpu];
   c.vmcr = h.read_ich_vmcr();
-  for (unsigned n = 0; n < vtr_.active_priority_registers(); ++n) {
+  c.ap0r[0] = h.read_ich_ap0r(0);
+  c.ap1r[0] = h.read_ich_ap1r(0);
+  for (unsigned n = 1; n < vtr_.active_priority_registers(); ++n) {
     c.ap0r[n] = h.read_ich_ap0r(n);
     c.ap1r[n] = h.read_ich_ap1r(n);
   }
+  c.is_parked = true;
+  mark_dirty(cpu);  // flush() comes before the guest runs, and ends it
   return kick;
 }
 
@@ -51,6 +68,7 @@ bool Vgic::deliver(unsigned cpu, H& h, std::uint64_t lr) noexcept {
   if (lr == 0 || direct.armed.load(std::memory_order_relaxed) == 0 || !h.read_ich_lr(0).empty()) return false;
   const gic::IchLr value = gic::IchLr::from(lr);
   h.write_ich_lr(0, value);
+  cpus_[cpu].lr_written |= 1;
   direct.delivered.store(value.get<gic::IchLr::vINTID>() + 1, std::memory_order_relaxed);
   return true;
 }
@@ -99,6 +117,7 @@ template <GicHypInterface H>
 VgicCpuMask Vgic::flush(unsigned cpu, H& h) noexcept {
   VgicCpu& c = cpus_[cpu];
   const VgicCpuMask kick = sync(cpu, h);
+  c.is_parked = false;
   c.dirty.store(false, std::memory_order_relaxed);
   if (c.waiting.empty() && c.lr_used == 0 && c.hcr == idle_hcr()) {
     arm(cpu);
@@ -106,10 +125,20 @@ VgicCpuMask Vgic::flush(unsigned cpu, H& h) noexcept {
   }
 
   if (c.lr_used == 0 && c.hcr == idle_hcr()) {
+    if (const gic::IchLr lr = take_lone_sgi(cpu); !lr.empty()) {
+      h.write_ich_lr(0, lr);
+      c.lr[0] = lr;
+      c.lr_used = 1;
+      c.lr_written |= 1;
+      c.lrs_live = true;
+      arm(cpu);
+      return kick;
+    }
     if (const unsigned only = the_only_one(cpu); only != kVgicNoIntid) {
       c.lr[0] = pack(irq(cpu, only), only, cpu, 0);
       h.write_ich_lr(0, c.lr[0]);
       c.lr_used = 1;
+      c.lr_written |= 1;
       c.lrs_live = true;
       arm(cpu);
       return kick;
@@ -123,6 +152,7 @@ VgicCpuMask Vgic::flush(unsigned cpu, H& h) noexcept {
     c.lr[n] = next.lr[n];
   }
   c.lr_used = next.used;
+  c.lr_written |= next.used;
   if (c.hcr != next.hcr) h.write_ich_hcr(next.hcr);
   c.hcr = next.hcr;
   c.lrs_live = next.used != 0 || next.hcr.get<gic::IchHcr::LRENPIE>();

@@ -42,6 +42,13 @@ class IntidSet {
     return (members & (members - 1)) == 0 ? word * 64 + static_cast<unsigned>(__builtin_ctzll(members)) : kVgicNoIntid;
   }
 
+  // The same for members below 64, which private interrupts are.
+  [[nodiscard]] constexpr unsigned single_below_64() const noexcept {
+    const std::uint64_t members = words_[0];
+    return summary_ == 1 && (members & (members - 1)) == 0 ? static_cast<unsigned>(__builtin_ctzll(members))
+                                                           : kVgicNoIntid;
+  }
+
   // Calls f(intid) in rising order. `f` may erase the member it is called with, and must not insert.
   template <class F>
   constexpr void for_each(F&& f) const noexcept {
@@ -97,7 +104,9 @@ struct VgicCpu {
 
   std::array<gic::IchLr, gic::kMaxListRegisters> lr{};  // what the hardware held when last read or written
   std::uint32_t lr_used{};                              // bit n: list register n is not empty
+  std::uint32_t lr_written{};                           // bit n: the hardware's has held something since load()
   bool lrs_live{};                                      // the guest may have changed them since
+  bool is_parked{};                                     // since park(): what follows is as the hardware has it
   gic::IchHcr hcr{};
 
   gic::IchVmcr vmcr{};  // as of the last park() or save()
@@ -106,9 +115,10 @@ struct VgicCpu {
 
   std::uint32_t affinity{};
   std::uint32_t linked_ppis{};  // bit n: the PPI with INTID n is a physical interrupt
-  bool asleep{};      // GICR_WAKER
-  bool waits_gicd{};  // GICD_CTLR.RWP: a disabled SPI, or group, is still in a list register here
-  bool waits_gicr{};  // GICR_CTLR.RWP: the same of an SGI or PPI
+  bool has_active_ppis{};       // one of them may be active at the physical GIC, on behalf of this vCPU
+  bool asleep{};                // GICR_WAKER
+  bool waits_gicd{};            // GICD_CTLR.RWP: a disabled SPI, or group, is still in a list register here
+  bool waits_gicr{};            // GICR_CTLR.RWP: the same of an SGI or PPI
   std::atomic<bool> dirty{};
 
   DirectInterrupts direct{};     // what the vector may deliver by itself

@@ -39,6 +39,7 @@ VgicCpuMask Vgic::adopt(unsigned cpu) noexcept {
   i.slot = 0;
   c.lr[0] = IchLr{}.with<IchLr::vINTID>(intid).with<IchLr::State>(gic::LrState::pending);
   c.lr_used |= 1;
+  c.lr_written |= 1;
   c.lrs_live = true;
   return kick & ~bit(cpu);
 }
@@ -61,6 +62,23 @@ VgicCpuMask Vgic::accept_posted(unsigned cpu) noexcept {
     kick |= set_pending(irq(cpu, intid), intid);
   }
   return kick & ~bit(cpu);
+}
+
+// As pack() would. An SGI is an edge without a link, so that what waits and is not active is `latch`.
+IchLr Vgic::take_lone_sgi(unsigned cpu) noexcept {
+  VgicCpu& c = cpus_[cpu];
+  const unsigned intid = c.waiting.single_below_64();
+  if (intid >= gic::kSgiCount || c.direct_stale) return {};
+  const IchLr lr = IchLr::from(c.direct.sgi[intid].load(std::memory_order_relaxed));
+  VgicIrq& i = c.irqs[intid];
+  if (lr.empty() || i.active || !i.latch || !i.edge) return {};
+  c.waiting.erase(intid);
+  i.queued_at = kVgicNoCpu;
+  i.in_lr = i.lr_latch = true;
+  i.lr_physical = i.latch = false;
+  i.holder = static_cast<std::uint8_t>(cpu);
+  i.slot = 0;
+  return lr;
 }
 
 unsigned Vgic::the_only_one(unsigned cpu) const noexcept {

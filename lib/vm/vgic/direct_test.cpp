@@ -115,6 +115,39 @@ TEST(VgicDirect, PostedSgisBecomePending) {
   EXPECT_TRUE(m.bit(1, gic::GIC_ISPENDR, 9)) << "not enabled: it waits";
 }
 
+// flush() takes the list register of a lone SGI from the vector's table. It is what it would have packed, and what is
+// active or has company goes the long way.
+TEST(VgicDirect, ALoneSgiGoesInAsTheVectorWouldPutIt) {
+  Machine m;
+  m.prepare(0, 3, true, 0x40);
+  m.prepare(0, 5, false, 0x80);
+  ASSERT_TRUE(m.vgic.inject(0, 3));
+  m.settle();
+  EXPECT_EQ(m.at(0).find(3).value(), IchLr::from(m.vgic.direct(0).sgi[3].load()));
+  EXPECT_TRUE(m.bit(0, gic::GIC_ISPENDR, 3));
+  EXPECT_EQ(m.acknowledge(0), 3U);
+  ASSERT_TRUE(m.vgic.inject(0, 3));  // again, while it is active
+  m.settle();
+  EXPECT_TRUE(m.bit(0, gic::GIC_ISPENDR, 3));
+  m.end(0, 3);
+  EXPECT_EQ(m.acknowledge(0), 3U);
+  m.end(0, 3);
+  ASSERT_TRUE(m.vgic.inject(0, 5));
+  ASSERT_TRUE(m.vgic.inject(0, 3));
+  m.settle();
+  EXPECT_EQ(m.acknowledge(0), 3U);
+  m.end(0, 3);
+  EXPECT_EQ(m.acknowledge(0), 5U);
+  // Disabled, it stays where it is, in the list register and in the model.
+  m.end(0, 5);
+  m.set_bit(0, gic::GIC_ICENABLER, 3);
+  ASSERT_TRUE(m.vgic.inject(0, 3));
+  m.settle();
+  EXPECT_FALSE(m.at(0).find(3).has_value());
+  m.set_bit(0, gic::GIC_ISENABLER, 3);
+  EXPECT_EQ(m.acknowledge(0), 3U);
+}
+
 TEST(VgicDirect, TheLinkedTimerKeepsItsPhysicalInterrupt) {
   Machine m;
   ASSERT_TRUE(m.vgic.link_physical(0, 27, 27));

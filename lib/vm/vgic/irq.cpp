@@ -91,6 +91,7 @@ VgicCpuMask Vgic::set_line(VgicIrq& irq, unsigned intid, bool level) noexcept {
     if (!level) return clear_pending(irq, intid);
     irq.latch = true;
     irq.physical_active = true;
+    if (intid < gic::kPrivateCount) cpus_[irq.target].has_active_ppis = true;
     return requeue(irq, intid);
   }
   if (irq.line == level) return 0;
@@ -148,6 +149,7 @@ Result<> Vgic::link_physical(unsigned cpu, unsigned intid, std::uint16_t physica
 std::uint32_t Vgic::take_physical_ppis(unsigned cpu) noexcept {
   VgicCpu& c = cpus_[cpu];
   std::uint32_t active = 0;
+  if (!c.has_active_ppis) return active;
   for (std::uint32_t rest = c.linked_ppis; rest != 0; rest &= rest - 1) {
     const auto intid = static_cast<unsigned>(__builtin_ctz(rest));
     VgicIrq& i = c.irqs[intid];
@@ -160,6 +162,7 @@ std::uint32_t Vgic::take_physical_ppis(unsigned cpu) noexcept {
       active |= 1U << i.physical_intid;
     }
   }
+  c.has_active_ppis = active != 0;
   return active;
 }
 

@@ -65,12 +65,6 @@ struct Census {
 
 }  // namespace
 
-IchHcr Vgic::idle_hcr() const noexcept {
-  // With EOImode 1 a vCPU may deactivate an SPI that another one took; nothing but a trap tells. A guest with EOImode 0
-  // does not write ICC_DIR_EL1, so this costs it nothing.
-  return IchHcr{}.with<IchHcr::En>(true).with<IchHcr::TDIR>(vtr_.get<gic::IchVtr::TDS>() && cpu_count() > 1);
-}
-
 Vgic::LrPlan Vgic::plan(unsigned cpu, IchVmcr vmcr) noexcept {
   VgicCpu& c = cpus_[cpu];
   const bool lets_through[2] = {vmcr.get<IchVmcr::VENG0>(), vmcr.get<IchVmcr::VENG1>()};
@@ -172,12 +166,19 @@ VgicCpuMask Vgic::fold_slot(unsigned cpu, unsigned slot) noexcept {
   const unsigned intid = lr.get<IchLr::vINTID>();
   VgicIrq& i = irq(cpu, intid);
   // Invalid with HW == 1: the guest's deactivation reached the physical interrupt, which may even be back already.
-  if (i.lr_physical && lr.get<IchLr::State>() != gic::LrState::invalid) i.physical_active = true;
+  if (i.lr_physical && lr.get<IchLr::State>() != gic::LrState::invalid) {
+    i.physical_active = true;
+    c.has_active_ppis = true;
+  }
   if (i.lr_latch && lr.get<IchLr::Pending>() && !i.drop_pending) i.latch = true;
   if (lr.get<IchLr::Active>() && !i.drop_active) i.active = true;
   i.holder = i.active ? static_cast<std::uint8_t>(cpu) : kVgicNoCpu;
   i.in_lr = i.lr_latch = i.lr_physical = i.drop_pending = i.drop_active = false;
-  if (lr.empty()) c.lr_used &= ~(1U << slot);
+  if (lr.empty()) {
+    c.lr_used &= ~(1U << slot);
+    // Over, and nothing came meanwhile: requeue() would find nothing to do.
+    if (!i.active && !i.pending() && !i.physical_active && i.queued_at == kVgicNoCpu) return 0;
+  }
   return requeue(i, intid);
 }
 

@@ -348,12 +348,14 @@ TEST(VgicSwitch, SaveAndLoadCarryTheCpuInterface) {
     m.pulse(0, 40);
     static_cast<void>(m.vgic.save(0, m.at(0)));
     EXPECT_EQ(m.at(0).hcr.raw, 0U);
+    for (unsigned n = 0; n < 4; ++n) EXPECT_EQ(m.at(0).lr[n].raw, 0U) << "for the next one";
 
-    // Something else used the hardware meanwhile.
+    // Something else used the hardware meanwhile, and it is another CPU that was just turned on.
     const auto vmcr = m.at(0).vmcr;
     m.at(0).vmcr = {};
     m.at(0).ap = {};
     for (unsigned n = 0; n < 4; ++n) m.at(0).lr[n] = IchLr::from(0x5000'0000'0000'0020 + n);
+    Vgic::clear_list_registers(4, m.at(0));
     m.vgic.load(0, m.at(0));
     m.settle();
     EXPECT_EQ(m.at(0).vmcr, vmcr);
@@ -363,6 +365,57 @@ TEST(VgicSwitch, SaveAndLoadCarryTheCpuInterface) {
     m.end(0, 40);
     EXPECT_EQ(m.acknowledge(0), 40U);
   }
+}
+
+// One that is over, its EOI bit set, would ask for attention for ever.
+TEST(VgicSwitch, SaveLeavesNoListRegisterThatAsksForAttention) {
+  Machine m;
+  m.prepare(0, 40, false);
+  m.spi(40, true);
+  EXPECT_EQ(m.acknowledge(0), 40U);
+  m.at(0).end(40);
+  EXPECT_TRUE(m.at(0).maintenance()) << "its line is up still";
+  static_cast<void>(m.vgic.save(0, m.at(0)));
+  for (const IchLr lr : m.at(0).lr) EXPECT_EQ(lr.raw, 0U);
+}
+
+TEST(VgicSwitch, AParkedVcpuIsNotReadAgain) {
+  Machine m;
+  m.prepare(0, 3, true, 0x40);
+  ASSERT_TRUE(m.vgic.inject(0, 3));
+  m.settle();
+  EXPECT_EQ(m.vgic.park(0, m.at(0)), 0U);
+  EXPECT_TRUE(m.vgic.needs_flush(0)) << "before the guest runs";
+  m.at(0).accesses = 0;
+  EXPECT_EQ(m.vgic.save(0, m.at(0)), 0U);
+  EXPECT_EQ(m.at(0).accesses, 2U) << "the list register that was written, ICH_HCR_EL2";
+  EXPECT_TRUE(m.vgic.has_deliverable(0));
+
+  // But after it has run it is.
+  m.vgic.load(0, m.at(0));
+  m.settle();
+  EXPECT_EQ(m.vgic.park(0, m.at(0)), 0U);
+  m.settle();
+  EXPECT_EQ(m.acknowledge(0), 3U);
+  const auto vmcr = m.at(0).vmcr = m.at(0).vmcr.with<gic::IchVmcr::VPMR>(0x30);
+  EXPECT_EQ(m.vgic.save(0, m.at(0)), 0U);
+  m.at(0).vmcr = {};
+  m.vgic.load(0, m.at(0));
+  EXPECT_EQ(m.at(0).vmcr, vmcr);
+  EXPECT_EQ(m.at(0).running_priority(), 0x40U);
+}
+
+TEST(VgicSwitch, WhatIsDeliveredToAParkedVcpuIsNotLost) {
+  Machine m;
+  m.prepare(0, 3, true);
+  EXPECT_EQ(m.vgic.park(0, m.at(0)), 0U);
+  m.vgic.direct(0).posted = 1U << 3;
+  EXPECT_TRUE(m.vgic.deliver_posted(0, m.at(0)));
+  EXPECT_EQ(m.vgic.save(0, m.at(0)), 0U);
+  EXPECT_TRUE(m.vgic.has_deliverable(0));
+  m.vgic.load(0, m.at(0));
+  m.settle();
+  EXPECT_EQ(m.acknowledge(0), 3U);
 }
 
 TEST(IntidSet, WalksItsMembersInOrder) {

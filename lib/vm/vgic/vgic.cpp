@@ -24,6 +24,10 @@ Vgic::Vgic(const VgicConfig& config, std::span<VgicCpu> cpus, std::span<VgicIrq>
       gicd_base_{config.gicd_base},
       gicr_base_{config.gicr_base},
       vtr_{config.vtr},
+      // With EOImode 1 a vCPU may deactivate an SPI that another one took; nothing but a trap tells. A guest with
+      // EOImode 0 does not write ICC_DIR_EL1, so this costs it nothing.
+      idle_hcr_{gic::IchHcr{}.with<gic::IchHcr::En>(true).with<gic::IchHcr::TDIR>(config.vtr.get<gic::IchVtr::TDS>() &&
+                                                                                  cpus.size() > 1)},
       honours_sleep_{config.honours_sleep} {}
 
 Result<Vgic> Vgic::create(const VgicConfig& config, std::span<VgicCpu> cpus, std::span<VgicIrq> spis) noexcept {
@@ -107,6 +111,7 @@ void Vgic::reset_irq(VgicIrq& irq, unsigned intid, std::uint8_t target) noexcept
   fresh.linked = irq.linked;
   fresh.physical_intid = irq.physical_intid;
   fresh.physical_active = irq.physical_active || (irq.in_lr && irq.lr_physical);
+  if (fresh.physical_active && intid < gic::kPrivateCount) cpus_[target].has_active_ppis = true;
   irq = fresh;
   static_cast<void>(requeue(irq, intid));  // at most a release; no vCPU runs that could be kicked
 }

@@ -151,6 +151,7 @@ struct IchLr : bits::Image<IchLr> {  // ICH_LR<n>_EL2
   using Priority = Field<55, 48, std::uint8_t>;
   using pINTID = Field<44, 32, std::uint16_t>;  // when HW == 1
   using EOI = Flag<41>;                         // when HW == 0: a maintenance interrupt on deactivation
+  using CPUID = Field<34, 32, unsigned>;        // when HW == 0, for a GICv2 only (GICH_LR<n>): who sent the SGI
   using vINTID = Field<31, 0, std::uint32_t>;
 
   // As ICH_ELRSR_EL2 sees it: no interrupt, and no maintenance interrupt of one.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A virtual GICv3: Distributor and Redistributors emulated, CPU interfaces in hardware by the list registers.
+// A virtual GICv3, or GICv2: Distributor and Redistributors emulated, CPU interfaces in hardware by the list registers.
 #pragma once
 
 #include <array>
@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <span>
 
-#include "arm_vcpu/arch/gic.hpp"
+#include "arm_vcpu/arch/gic_v2.hpp"
 #include "arm_vcpu/exit_reason.hpp"
 #include "arm_vcpu/result.hpp"
 #include "arm_vcpu/vm/vgic_hyp_interface.hpp"
@@ -16,10 +16,15 @@
 namespace arm_vcpu {
 
 struct VgicConfig {
+  // 3, or 2 where the list registers are a GICv2's. Then there are up to 8 vCPUs, the Distributor has 4 KiB, and the
+  // guest's CPU interface is the first page of GICV, which the caller maps at `gicc_base`. The second page, which has
+  // nothing but GICC_DIR, is emulated: a vCPU may deactivate what another one took, or what is in no list register.
+  unsigned version{3};
   std::uint64_t gicd_base{};                    // IPA, 64 KiB aligned
-  std::uint64_t gicr_base{};                    // IPA, 64 KiB aligned; 0x20000 bytes per vCPU
+  std::uint64_t gicr_base{};                    // IPA, 64 KiB aligned; 0x20000 bytes per vCPU; GICv3 only
+  std::uint64_t gicc_base{};                    // IPA, 64 KiB aligned; GICv2 only
   std::span<const std::uint64_t> affinities{};  // MPIDR_EL1 of each vCPU; bits that are not affinity are ignored
-  gic::IchVtr vtr{};                            // ICH_VTR_EL2 of the physical CPUs
+  gic::IchVtr vtr{};                            // ICH_VTR_EL2 of the physical CPUs, or gic::ich_vtr() of GICH_VTR
   // Whether a vCPU whose GICR_WAKER.ProcessorSleep is 1 gets no interrupts, as the specification has it. QEMU and KVM
   // deliver them, and small guests that were only run there never wake their Redistributor.
   bool honours_sleep{};
@@ -43,7 +48,7 @@ struct VgicRead {
 //     access in contains():           sync(cpu, h), then mmio_read or mmio_write
 //     WFI:                            park(cpu, h), then wait until has_deliverable(cpu)
 //     write to ICC_DIR_EL1 (trapped): deactivate(cpu, h, intid)
-//     SendIPI:                        send_sgi(cpu, ipi)
+//     SendIPI:                        send_sgi(cpu, ipi); GICv2: an access in contains()
 //   save(cpu, h)                      at unbind
 //
 // Every call that returns a VgicCpuMask names the vCPUs that must leave the guest, or their wait, and flush: send each
@@ -78,7 +83,7 @@ class Vgic {
   // The memory-mapped registers. An access that the specification does not allow is RAZ/WI. `cpu` is the accessing
   // vCPU; fold its list registers with sync() first, or reads show them as they were.
   [[nodiscard]] bool contains(std::uint64_t ipa) const noexcept {
-    return ipa - gicd_base_ < gic::kFrameBytes || ipa - gicr_base_ < cpu_count() * gic::kRedistributorBytes;
+    return ipa - gicd_base_ < gicd_bytes_ || ipa - gicr_base_ < gicr_bytes_;
   }
   [[nodiscard]] VgicRead mmio_read(unsigned cpu, std::uint64_t ipa, AccessWidth width) noexcept;
   [[nodiscard]] VgicCpuMask mmio_write(unsigned cpu, std::uint64_t ipa, AccessWidth width, std::uint64_t data) noexcept;
@@ -181,12 +186,28 @@ class Vgic {
   [[nodiscard]] VgicCpuMask set_active(VgicIrq& irq, unsigned intid) noexcept;
   [[nodiscard]] VgicCpuMask clear_active(VgicIrq& irq, unsigned intid) noexcept;
   [[nodiscard]] VgicCpuMask set_enabled(VgicIrq& irq, unsigned intid, bool enabled) noexcept;
+  [[nodiscard]] VgicCpuMask set_pending_from(VgicIrq& irq, unsigned intid, std::uint8_t sources) noexcept;
+  [[nodiscard]] VgicCpuMask clear_pending_from(VgicIrq& irq, unsigned intid, std::uint8_t sources) noexcept;
   [[nodiscard]] bool pending_now(const VgicIrq& irq) const noexcept;
   [[nodiscard]] bool active_now(const VgicIrq& irq) const noexcept;
   [[nodiscard]] std::uint8_t route(const VgicIrq& irq) const noexcept;
   void reset_irq(VgicIrq& irq, unsigned intid, std::uint8_t target) noexcept;
 
-  // Registers.
+  [[nodiscard]] bool is_v2() const noexcept { return version_ == 2; }
+
+  // Registers of a GICv2, which are banked: those of INTIDs below 32 are the accessing vCPU's.
+  [[nodiscard]] std::uint64_t read_gicd_v2(std::uint32_t offset, AccessWidth width, unsigned reader,
+                                           VgicCpuMask& stale) noexcept;
+  [[nodiscard]] VgicCpuMask write_gicd_v2(std::uint32_t offset, AccessWidth width, std::uint64_t data,
+                                          unsigned writer) noexcept;
+  [[nodiscard]] std::uint8_t read_gicd_v2_byte(std::uint32_t offset, unsigned reader) noexcept;
+  [[nodiscard]] VgicCpuMask write_gicd_v2_byte(std::uint32_t offset, std::uint8_t data, unsigned writer) noexcept;
+  [[nodiscard]] VgicCpuMask write_sgir(gic::GicdSgir value, unsigned sender) noexcept;
+  [[nodiscard]] std::uint8_t all_targets() const noexcept {
+    return static_cast<std::uint8_t>(bits::mask(cpu_count() - 1, 0));
+  }
+
+  // Registers of a GICv3.
   [[nodiscard]] std::uint64_t read_gicd(std::uint32_t offset, AccessWidth width, unsigned reader,
                                         VgicCpuMask& stale) noexcept;
   [[nodiscard]] VgicCpuMask write_gicd(std::uint32_t offset, AccessWidth width, std::uint64_t data) noexcept;
@@ -227,7 +248,10 @@ class Vgic {
   std::span<VgicCpu> cpus_;
   std::span<VgicIrq> spis_;
   std::uint64_t gicd_base_;
-  std::uint64_t gicr_base_;
+  std::uint64_t gicr_base_;  // of a GICv2: the page of GICC_DIR
+  std::uint64_t gicd_bytes_;
+  std::uint64_t gicr_bytes_;
+  unsigned version_;
   gic::IchVtr vtr_;
   gic::IchHcr idle_hcr_;  // nothing waits for a list register
   gic::GicdCtlr ctlr_{};  // the two group enables

@@ -69,7 +69,7 @@ class IntidSet {
 // to a physical interrupt) is there only, and comes back when that vCPU's list registers are folded. What happens to
 // the interrupt meanwhile collects here.
 struct VgicIrq {
-  std::uint32_t affinity{};         // GICD_IROUTER
+  std::uint32_t affinity{};         // GICD_IROUTER; of a GICv2 GICD_ITARGETSR
   std::uint16_t physical_intid{};   // when linked
   std::uint8_t priority{};          // implemented bits only
   std::uint8_t target{kVgicNoCpu};  // the vCPU that the routing selects
@@ -90,6 +90,12 @@ struct VgicIrq {
   bool lr_physical{};   // the list register has HW == 1 and will deactivate the physical interrupt
   bool drop_pending{};  // cleared by the guest while in a list register: ignore what it says
   bool drop_active{};
+
+  // A GICv2's SGIs are pending for each sender on its own, one after the other in the list register. `latch` is set
+  // while `sources` is not empty.
+  bool by_source{};
+  std::uint8_t sources{};  // bit n: sent by vCPU n
+  std::uint8_t source{};   // of the one that is active, or in the list register
 
   // A linked interrupt is pending once per physical acknowledge; its line is the physical GIC's business.
   [[nodiscard]] constexpr bool follows_line() const noexcept { return !edge && !linked; }

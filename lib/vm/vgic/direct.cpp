@@ -137,6 +137,12 @@ void Vgic::publish(PublishedRegisters& registers) const noexcept {
   };
   VgicCpuMask unused = 0;
   auto& self = const_cast<Vgic&>(*this);  // reads of these change nothing
+  if (is_v2()) {
+    for (const std::uint32_t offset : {gic::GICD_TYPER, gic::GICD_IIDR, gic::GICV2_PIDR2}) {
+      frame(gicd_base_, offset, [&](std::uint32_t at) { return self.read_gicd_v2(at, AccessWidth::word, 0, unused); });
+    }
+    return;
+  }
   for (const std::uint32_t offset : {gic::GICD_TYPER, gic::GICD_IIDR, gic::GIC_PIDR2}) {
     frame(gicd_base_, offset, [&](std::uint32_t at) { return self.read_gicd(at, AccessWidth::word, 0, unused); });
   }

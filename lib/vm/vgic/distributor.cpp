@@ -88,6 +88,12 @@ VgicCpuMask Vgic::write_irouter(unsigned intid, std::uint64_t data, std::uint64_
 }
 
 std::uint8_t Vgic::route(const VgicIrq& irq) const noexcept {
+  if (is_v2()) {
+    // Any of the targets may get it: the first. With one CPU there is nothing to choose.
+    // [gicv2] "Interrupt handling models": 1-N
+    if (cpu_count() == 1) return 0;
+    return irq.affinity != 0 ? static_cast<std::uint8_t>(__builtin_ctz(irq.affinity)) : kVgicNoCpu;
+  }
   for (unsigned cpu = 0; cpu < cpu_count(); ++cpu) {
     const VgicCpu& c = cpus_[cpu];
     if (irq.any_cpu ? !c.asleep : c.affinity == irq.affinity) return static_cast<std::uint8_t>(cpu);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A model of the hardware: ICH_* registers as the hypervisor sees them, and the guest's CPU interface on top of them.
-// Written from [gicv3] "Virtual Interrupt Handling and Prioritization", not from the code under test.
+// Written from [gicv3] "Virtual Interrupt Handling and Prioritization", not from the code under test. With `is_v2` what
+// is written and read goes through the images of a GICv2's registers, and one register has the active priorities.
 #pragma once
 
 #include <array>
@@ -8,24 +9,32 @@
 #include <optional>
 #include <vector>
 
-#include "arm_vcpu/arch/gic.hpp"
+#include "arm_vcpu/arch/gic_v2.hpp"
 #include "arm_vcpu/vm/vgic_hyp_interface.hpp"
 
 namespace arm_vcpu::test {
 
 class FakeCpuInterface {
  public:
-  explicit FakeCpuInterface(gic::IchVtr vtr) : vtr_{vtr} {}
+  explicit FakeCpuInterface(gic::IchVtr vtr, bool is_v2 = false) : vtr_{vtr}, is_v2_{is_v2} {}
 
   // The hypervisor's side. Counts accesses, so that a test can ask for none.
   gic::IchLr read_ich_lr(unsigned n) noexcept { return ++accesses, lr.at(check_lr(n)); }
-  void write_ich_lr(unsigned n, gic::IchLr value) noexcept { ++accesses, ++lr_writes, lr.at(check_lr(n)) = value; }
+  void write_ich_lr(unsigned n, gic::IchLr value) noexcept {
+    ++accesses, ++lr_writes, lr.at(check_lr(n)) = is_v2_ ? gic::ich_lr(gic::gich_lr(value)) : value;
+  }
   gic::IchHcr read_ich_hcr() noexcept { return ++accesses, hcr; }
-  void write_ich_hcr(gic::IchHcr value) noexcept { ++accesses, hcr = value; }
+  void write_ich_hcr(gic::IchHcr value) noexcept {
+    ++accesses, hcr = is_v2_ ? gic::ich_hcr(gic::gich_hcr(value)) : value;
+  }
   gic::IchVmcr read_ich_vmcr() noexcept { return ++accesses, vmcr; }
-  void write_ich_vmcr(gic::IchVmcr value) noexcept { ++accesses, vmcr = value; }
+  void write_ich_vmcr(gic::IchVmcr value) noexcept {
+    ++accesses, vmcr = is_v2_ ? gic::ich_vmcr(gic::gich_vmcr(value)) : value;
+  }
   std::uint64_t read_ich_ap0r(unsigned n) noexcept { return ++accesses, ap.at(0).at(check_ap(n)); }
-  void write_ich_ap0r(unsigned n, std::uint64_t value) noexcept { ++accesses, ap.at(0).at(check_ap(n)) = value; }
+  void write_ich_ap0r(unsigned n, std::uint64_t value) noexcept {
+    ++accesses, ap.at(0).at(check_ap(n)) = is_v2_ ? 0 : value;
+  }
   std::uint64_t read_ich_ap1r(unsigned n) noexcept { return ++accesses, ap.at(1).at(check_ap(n)); }
   void write_ich_ap1r(unsigned n, std::uint64_t value) noexcept { ++accesses, ap.at(1).at(check_ap(n)) = value; }
   void deactivate(std::uint32_t intid) noexcept { physically_deactivated.push_back(intid); }
@@ -65,8 +74,9 @@ class FakeCpuInterface {
     const bool group1 = lr[*n].get<gic::IchLr::Group>();
     const unsigned mask = vmcr.group_priority_mask(group1);
     const unsigned level = (lr[*n].get<gic::IchLr::Priority>() & mask) >> (8 - vtr_.preemption_bits());
-    ap[group1][level / 32] |= std::uint64_t{1} << level % 32;
+    ap[group1 || is_v2_][level / 32] |= std::uint64_t{1} << level % 32;
     lr[*n] = lr[*n].with<gic::IchLr::State>(gic::LrState::active);
+    sender = lr[*n].get<gic::IchLr::CPUID>();
     return lr[*n].get<gic::IchLr::vINTID>();
   }
 
@@ -128,6 +138,7 @@ class FakeCpuInterface {
   std::vector<std::uint32_t> physically_deactivated;  // by ICC_DIR_EL1 at EL2, or by a list register with HW == 1
   unsigned accesses{};
   unsigned lr_writes{};
+  unsigned sender{};  // GICV_IAR.CPUID of the last acknowledge
 
  private:
   // A register that this CPU does not have is UNDEFINED.
@@ -149,6 +160,7 @@ class FakeCpuInterface {
   }
 
   gic::IchVtr vtr_;
+  bool is_v2_;
 };
 static_assert(GicHypInterface<FakeCpuInterface>);
 

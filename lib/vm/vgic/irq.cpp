@@ -129,6 +129,7 @@ Result<VgicCpuMask> Vgic::pulse(unsigned cpu, unsigned intid) noexcept {
 Result<VgicCpuMask> Vgic::inject(unsigned cpu, unsigned intid) noexcept {
   if (cpu >= cpu_count() || intid >= intid_end()) return fail(Errc::bad_interrupt_id, intid, intid_end() - 1);
   VgicIrq& i = irq(cpu, intid);
+  if (i.by_source) return set_pending_from(i, intid, 1);
   return i.linked ? set_line(i, intid, true) : set_pending(i, intid);
 }
 

@@ -135,8 +135,10 @@ IchLr Vgic::pack(VgicIrq& irq, unsigned intid, unsigned cpu, unsigned slot) noex
   const bool physical = irq.physical_active && !(irq.active && irq.latch);
   // A pending state on top of an active one waits in the list register if it is an edge. A level is looked at again
   // after the deactivation; so is what must go elsewhere, or to the physical GIC.
-  const bool pends = deliverable && (!irq.active || (!irq.follows_line() && !irq.physical_active));
+  // So is an SGI of another sender: a list register names one.
+  const bool pends = deliverable && (!irq.active || (!irq.follows_line() && !irq.physical_active && !irq.by_source));
   const bool latch_moves = pends && irq.latch;
+  bool sender_waits = false;
 
   lr = lr.with<IchLr::Pending>(pends).with<IchLr::Active>(irq.active);
   if (physical) {
@@ -144,7 +146,15 @@ IchLr Vgic::pack(VgicIrq& irq, unsigned intid, unsigned cpu, unsigned slot) noex
   } else {
     const bool line_recurs = irq.follows_line() && irq.line && irq.enabled;
     const bool latch_remains = irq.latch && !latch_moves && irq.enabled;
-    lr = lr.with<IchLr::EOI>(line_recurs || latch_remains);
+    if (irq.by_source) {
+      if (latch_moves) {
+        irq.source = static_cast<std::uint8_t>(__builtin_ctz(irq.sources));
+        irq.sources = static_cast<std::uint8_t>(irq.sources & (irq.sources - 1));
+        sender_waits = irq.sources != 0;
+      }
+      lr = lr.with<IchLr::CPUID>(irq.source);
+    }
+    lr = lr.with<IchLr::EOI>(line_recurs || latch_remains || sender_waits);
   }
 
   cpus_[cpu].waiting.erase(intid);
@@ -154,7 +164,7 @@ IchLr Vgic::pack(VgicIrq& irq, unsigned intid, unsigned cpu, unsigned slot) noex
   irq.slot = static_cast<std::uint8_t>(slot);
   irq.lr_latch = latch_moves;
   irq.lr_physical = physical;
-  if (latch_moves) irq.latch = false;
+  if (latch_moves) irq.latch = sender_waits;
   if (physical) irq.physical_active = false;
   irq.active = false;
   return lr;
@@ -170,7 +180,10 @@ VgicCpuMask Vgic::fold_slot(unsigned cpu, unsigned slot) noexcept {
     i.physical_active = true;
     c.has_active_ppis = true;
   }
-  if (i.lr_latch && lr.get<IchLr::Pending>() && !i.drop_pending) i.latch = true;
+  if (i.lr_latch && lr.get<IchLr::Pending>() && !i.drop_pending) {
+    i.latch = true;
+    if (i.by_source) i.sources = static_cast<std::uint8_t>(i.sources | 1U << i.source);
+  }
   if (lr.get<IchLr::Active>() && !i.drop_active) i.active = true;
   i.holder = i.active ? static_cast<std::uint8_t>(cpu) : kVgicNoCpu;
   i.in_lr = i.lr_latch = i.lr_physical = i.drop_pending = i.drop_active = false;

@@ -16,6 +16,7 @@ constexpr unsigned kIntids = 56;  // SGIs, PPIs and 24 SPIs
 
 struct RefIrq {
   bool enabled{}, group1{}, edge{}, latch{}, line{}, active{};
+  unsigned senders{};  // of a GICv2's SGI: `latch` is that there is one
   unsigned priority{};
   unsigned target{};  // kCpus: nobody
   [[nodiscard]] bool pending() const { return latch || (!edge && line); }
@@ -23,8 +24,12 @@ struct RefIrq {
 
 class ModelRun {
  public:
-  ModelRun(unsigned seed, unsigned list_registers, bool split_end)
-      : random_{seed}, split_{split_end}, m_{{.cpus = kCpus, .list_registers = list_registers, .spis = 32}} {
+  ModelRun(unsigned version, unsigned seed, unsigned list_registers, bool split_end)
+      : random_{seed},
+        is_v2_{version == 2},
+        split_{split_end},
+        m_{{.version = version, .cpus = kCpus, .list_registers = list_registers, .spis = 32}} {
+    for (unsigned intid = 32; is_v2_ && intid < kIntids; ++intid) m_.set_targets(intid, 1);
     for (unsigned cpu = 0; cpu < kCpus; ++cpu) {
       m_.at(cpu).vmcr = m_.at(cpu).vmcr.with<IchVmcr::VEOIM>(split_);
       for (unsigned intid = 0; intid < kIntids; ++intid) {
@@ -32,6 +37,7 @@ class ModelRun {
         RefIrq& r = ref(cpu, intid);
         r.target = intid < 32 ? cpu : 0;
         r.edge = intid < 16 || chance(2);
+        r.enabled = has_senders(intid);  // always
         if (intid >= 16) m_.set_edge(cpu, intid, r.edge);
         set_group(cpu, intid, !chance(4));
         set_priority(cpu, intid);
@@ -53,19 +59,13 @@ class ModelRun {
         break;
       case 4: enable(cpu, intid, !r.enabled); break;
       case 5: set_priority(cpu, intid); break;
-      case 6:
-        m_.set_bit(cpu, gic::GIC_ICPENDR, intid);
-        r.latch = false;
-        break;
+      case 6: clear_pending(cpu, intid); break;
       case 7:
         m_.inject(cpu, intid);
-        r.latch = true;
+        note_pending(r, intid, 1);
         break;
       case 8:
-        if (intid >= 32) {
-          r.target = pick(kCpus + 1);
-          m_.set_route(intid, r.target == kCpus ? 0x77 : r.target);
-        }
+        if (intid >= 32) reroute(intid);
         break;
       case 9: m_.open(cpu, static_cast<std::uint8_t>(chance(3) ? pick(32) * 8 : 0xF8)); break;
       case 10: toggle_cpu_group(cpu); break;
@@ -111,10 +111,36 @@ class ModelRun {
   bool chance(unsigned one_in) { return pick(one_in) == 0; }
   unsigned pick(unsigned below) { return static_cast<unsigned>(random_() % below); }
   RefIrq& ref(unsigned cpu, unsigned intid) { return intid < 32 ? private_[cpu][intid] : shared_[intid - 32]; }
+  bool has_senders(unsigned intid) const { return is_v2_ && intid < 16; }
+  void note_pending(RefIrq& r, unsigned intid, unsigned senders) {
+    r.latch = true;
+    if (has_senders(intid)) r.senders |= senders;
+  }
+  void clear_pending(unsigned cpu, unsigned intid) {
+    RefIrq& r = ref(cpu, intid);
+    m_.set_bit(cpu, gic::GIC_ICPENDR, intid);  // of a GICv2's SGI nothing happens
+    if (!has_senders(intid)) {
+      r.latch = false;
+      return;
+    }
+    const unsigned senders = pick(8);
+    const bool set = chance(3);
+    m_.write(cpu, kGicd + (set ? gic::GICD_SPENDSGIR : gic::GICD_CPENDSGIR) + intid, AccessWidth::byte, senders);
+    r.senders = set ? r.senders | senders : r.senders & ~senders;
+    r.latch = r.senders != 0;
+  }
+  void reroute(unsigned intid) {
+    RefIrq& r = ref(0, intid);
+    r.target = pick(kCpus + 1);
+    if (!is_v2_) return m_.set_route(intid, r.target == kCpus ? 0x77 : r.target);
+    // The lowest of several is the one that gets it; those that are not there do not count.
+    const unsigned above = r.target == kCpus ? 0 : pick(8) << r.target & 7;
+    m_.set_targets(intid, static_cast<std::uint8_t>(0xF8 | above | (1U << r.target & 7)));
+  }
 
   void enable(unsigned cpu, unsigned intid, bool on) {
     m_.set_bit(cpu, on ? gic::GIC_ISENABLER : gic::GIC_ICENABLER, intid);
-    ref(cpu, intid).enabled = on;
+    ref(cpu, intid).enabled = on || has_senders(intid);
   }
   void set_group(unsigned cpu, unsigned intid, bool group1) {
     m_.set_group(cpu, intid, group1);
@@ -128,7 +154,7 @@ class ModelRun {
     RefIrq& r = ref(cpu, intid);
     if (intid < 16 || (r.edge && chance(2))) {
       intid < 16 ? m_.inject(cpu, intid) : m_.pulse(cpu, intid);
-      r.latch = true;
+      note_pending(r, intid, 1);
       return;
     }
     if (r.edge && !r.line) r.latch = true;
@@ -150,6 +176,7 @@ class ModelRun {
     m_.write32(0, kGicd + gic::GICD_CTLR, distributor_);
   }
   void sgi(unsigned sender) {
+    if (is_v2_) return sgir(sender);
     AxVCpuExitReason::SendIPI ipi{.target_cpu_aux = pick(8), .send_to_all = chance(3), .group1 = chance(2)};
     ipi.vector = static_cast<std::uint8_t>(pick(16));
     m_.sgi(sender, ipi);
@@ -157,6 +184,16 @@ class ModelRun {
       const bool targeted = ipi.send_to_all ? cpu != sender : (ipi.target_cpu_aux >> cpu & 1) != 0;
       RefIrq& r = ref(cpu, ipi.vector);
       if (targeted && (ipi.group1 || !r.group1)) r.latch = true;
+    }
+  }
+  void sgir(unsigned sender) {
+    const auto filter = static_cast<gic::SgiTargets>(pick(4));
+    const unsigned list = pick(16);
+    const unsigned intid = pick(16);
+    m_.sgir(sender, filter, static_cast<std::uint8_t>(list), intid);
+    const unsigned targets[] = {list, ~(1U << sender), 1U << sender, 0};
+    for (unsigned cpu = 0; cpu < kCpus; ++cpu) {
+      if ((targets[static_cast<unsigned>(filter)] >> cpu & 1) != 0) note_pending(ref(cpu, intid), intid, 1U << sender);
     }
   }
   void rebind(unsigned cpu) {
@@ -202,6 +239,11 @@ class ModelRun {
     RefIrq& r = ref(cpu, intid);
     r.active = true;
     r.latch = false;
+    if (has_senders(intid)) {
+      EXPECT_NE(r.senders >> m_.at(cpu).sender & 1, 0U) << "SGI " << intid << " of vCPU " << m_.at(cpu).sender;
+      r.senders &= ~(1U << m_.at(cpu).sender);
+      r.latch = r.senders != 0;
+    }
     running_[cpu].push_back(intid);
     return true;
   }
@@ -245,9 +287,13 @@ class ModelRun {
     EXPECT_EQ(m_.bit(reader, gic::GIC_ISPENDR, intid), r.pending()) << intid;
     EXPECT_EQ(m_.bit(reader, gic::GIC_ICACTIVER, intid), r.active) << intid;
     EXPECT_EQ(m_.bit(reader, gic::GIC_ISENABLER, intid), r.enabled) << intid;
+    if (!has_senders(intid)) return;
+    EXPECT_EQ(m_.read(cpu, kGicd + gic::GICD_CPENDSGIR + intid, AccessWidth::byte), r.senders) << intid;
+    EXPECT_EQ(m_.read(cpu, kGicd + gic::GICD_SPENDSGIR + intid, AccessWidth::byte), r.senders) << intid;
   }
 
   std::mt19937 random_;
+  bool is_v2_;
   bool split_;
   unsigned distributor_{3};
   RefIrq private_[kCpus][32]{};
@@ -256,13 +302,13 @@ class ModelRun {
   Machine m_;
 };
 
-class VgicModel : public testing::TestWithParam<std::tuple<unsigned, bool>> {};
+class VgicModel : public testing::TestWithParam<std::tuple<unsigned, unsigned, bool>> {};
 
 TEST_P(VgicModel, AgreesWithTheArchitecture) {
-  const auto [list_registers, split_end] = GetParam();
+  const auto [version, list_registers, split_end] = GetParam();
   for (unsigned seed = 1; seed <= 12; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
-    ModelRun run{seed, list_registers, split_end};
+    ModelRun run{version, seed, list_registers, split_end};
     for (int step = 0; step < 1500; ++step) {
       SCOPED_TRACE("step " + std::to_string(step));
       run.step();
@@ -273,7 +319,8 @@ TEST_P(VgicModel, AgreesWithTheArchitecture) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Shapes, VgicModel, testing::Combine(testing::Values(1, 2, 4, 16), testing::Bool()));
+INSTANTIATE_TEST_SUITE_P(Shapes, VgicModel,
+                         testing::Combine(testing::Values(3, 2), testing::Values(1, 2, 4, 16), testing::Bool()));
 
 // Kicks that arrive late: no edge is lost, and none is delivered that was not raised.
 TEST(VgicModel, LateKicksLoseNothing) {

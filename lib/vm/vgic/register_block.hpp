@@ -26,17 +26,27 @@ inline constexpr gic::GicIidr kIidr =
     gic::GicIidr{}.with<gic::GicIidr::ProductID>(0x56).with<gic::GicIidr::Revision>(1).with<gic::GicIidr::Implementer>(
         0x43B);
 
-// The last 12 words of each frame. `part_low` tells the Distributor (0x92) from the Redistributor (0x93).
-constexpr std::uint64_t id_register(std::uint32_t offset, std::uint8_t part_low) noexcept {
-  constexpr auto kPidr2 =
-      gic::GicPidr2{}.with<gic::GicPidr2::ArchRev>(3).with<gic::GicPidr2::JEDEC>(true).with<gic::GicPidr2::DES_1>(3);
-  const std::uint8_t bytes[] = {0x44,     0x00, 0x00,
-                                0x00,  // PIDR4-7: a 64 KiB frame, JEP106 continuation of Arm
-                                part_low, 0xB4, static_cast<std::uint8_t>(kPidr2.raw),
-                                0x00,  // PIDR0-3
-                                0x0D,     0xF0, 0x05,
-                                0xB1};  // CIDR0-3
-  return bytes[(offset - gic::GIC_PIDR4) / 4];
+// The last 12 words of each frame, from PIDR4 on. `part_low` tells the Distributor (0x92) from the Redistributor
+// (0x93).
+constexpr std::uint64_t id_register(std::uint32_t offset, std::uint8_t part_low, unsigned arch_rev = 3) noexcept {
+  const auto pidr2 = gic::GicPidr2{}
+                         .with<gic::GicPidr2::ArchRev>(arch_rev)
+                         .with<gic::GicPidr2::JEDEC>(true)
+                         .with<gic::GicPidr2::DES_1>(3);
+  // PIDR4-7: a frame of 64 KiB, of a GICv2 of 4, and the JEP106 continuation of Arm; PIDR0-3; CIDR0-3
+  const std::uint8_t bytes[] = {static_cast<std::uint8_t>(arch_rev == 2 ? 0x04 : 0x44),
+                                0x00,
+                                0x00,
+                                0x00,
+                                part_low,
+                                0xB4,
+                                static_cast<std::uint8_t>(pidr2.raw),
+                                0x00,
+                                0x0D,
+                                0xF0,
+                                0x05,
+                                0xB1};
+  return bytes[offset % 0x40 / 4 - 4];
 }
 
 }  // namespace vgic_ids

@@ -14,6 +14,7 @@ namespace arm_vcpu::test {
 
 inline constexpr std::uint64_t kGicd = 0x0800'0000;
 inline constexpr std::uint64_t kGicr = 0x080A'0000;
+inline constexpr std::uint64_t kGicc = 0x0801'0000;  // of a GICv2
 
 constexpr std::uint64_t rd_base(unsigned cpu) {
   return kGicr + cpu * gic::kRedistributorBytes;
@@ -23,6 +24,7 @@ constexpr std::uint64_t sgi_base(unsigned cpu) {
 }
 
 struct MachineOptions {
+  unsigned version{3};
   unsigned cpus{1};
   unsigned list_registers{4};
   unsigned spis{256};
@@ -37,14 +39,15 @@ class Machine {
   using Options = MachineOptions;
 
   explicit Machine(const Options& options = {})
-      : vtr_{gic::IchVtr{}
+      : is_v2_{options.version == 2},
+        vtr_{gic::IchVtr{}
                  .with<gic::IchVtr::ListRegs>(options.list_registers - 1)
                  .with<gic::IchVtr::PRIbits>(options.priority_bits - 1)
                  .with<gic::IchVtr::PREbits>(options.priority_bits - 1)
-                 .with<gic::IchVtr::TDS>(true)},
+                 .with<gic::IchVtr::TDS>(!is_v2_)},
         cpus_(options.cpus),
         spis_(options.spis),
-        interfaces_(options.cpus, FakeCpuInterface{vtr_}),
+        interfaces_(options.cpus, FakeCpuInterface{vtr_, is_v2_}),
         vgic{make(options)} {
     for (unsigned cpu = 0; cpu < options.cpus; ++cpu) vgic.load(cpu, at(cpu));
     if (options.enabled) {
@@ -83,7 +86,9 @@ class Machine {
   void write32(unsigned cpu, std::uint64_t ipa, std::uint64_t data) { write(cpu, ipa, AccessWidth::word, data); }
 
   // One interrupt of the register file `kind`: the bit of `intid`, in the frame that has it.
-  std::uint64_t frame(unsigned cpu, unsigned intid) const { return intid < gic::kPrivateCount ? sgi_base(cpu) : kGicd; }
+  std::uint64_t frame(unsigned cpu, unsigned intid) const {
+    return intid < gic::kPrivateCount && !is_v2_ ? sgi_base(cpu) : kGicd;
+  }
   bool bit(unsigned cpu, std::uint32_t kind, unsigned intid) {
     return (read32(cpu, frame(cpu, intid) + kind + intid / 32 * 4) >> intid % 32 & 1) != 0;
   }
@@ -108,6 +113,9 @@ class Machine {
   void set_route(unsigned intid, std::uint64_t irouter) {
     write(0, kGicd + gic::GICD_IROUTER + 8 * intid, AccessWidth::doubleword, irouter);
   }
+  void set_targets(unsigned intid, std::uint8_t targets) {  // GICv2
+    write(0, kGicd + gic::GIC_ITARGETSR + intid, AccessWidth::byte, targets);
+  }
   // Group 1, enabled, routed to vCPU 0 as after reset.
   void prepare(unsigned cpu, unsigned intid, bool edge, std::uint8_t priority = 0x80) {
     set_group(cpu, intid, true);
@@ -126,6 +134,15 @@ class Machine {
     settle();
   }
 
+  void sgir(unsigned sender, gic::SgiTargets filter, std::uint8_t list, unsigned intid) {
+    write32(sender, kGicd + gic::GICD_SGIR,
+            gic::GicdSgir{}
+                .with<gic::GicdSgir::TargetListFilter>(filter)
+                .with<gic::GicdSgir::CPUTargetList>(list)
+                .with<gic::GicdSgir::SGIINTID>(static_cast<std::uint8_t>(intid))
+                .raw);
+  }
+
   unsigned acknowledge(unsigned cpu) {
     const unsigned intid = at(cpu).acknowledge();
     settle();
@@ -136,6 +153,7 @@ class Machine {
     settle();
   }
   void deactivate(unsigned cpu, unsigned intid) {
+    if (is_v2_) return write32(cpu, kGicc + gic::GICC_DIR, intid);
     if (at(cpu).deactivate_or_trap(intid)) kick(vgic.deactivate(cpu, at(cpu), intid));
     settle();
   }
@@ -171,14 +189,17 @@ class Machine {
     for (unsigned cpu = 0; cpu < options.cpus; ++cpu) {
       affinities_.push_back(options.affinities.empty() ? cpu : options.affinities.at(cpu));
     }
-    const VgicConfig config{.gicd_base = kGicd,
+    const VgicConfig config{.version = options.version,
+                            .gicd_base = kGicd,
                             .gicr_base = kGicr,
+                            .gicc_base = kGicc,
                             .affinities = affinities_,
                             .vtr = vtr_,
                             .honours_sleep = options.honours_sleep};
     return *Vgic::create(config, cpus_, spis_);
   }
 
+  bool is_v2_;
   gic::IchVtr vtr_;
   std::vector<VgicCpu> cpus_;
   std::vector<VgicIrq> spis_;

@@ -22,36 +22,42 @@ Vgic::Vgic(const VgicConfig& config, std::span<VgicCpu> cpus, std::span<VgicIrq>
     : cpus_{cpus},
       spis_{spis},
       gicd_base_{config.gicd_base},
-      gicr_base_{config.gicr_base},
+      gicr_base_{config.version == 2 ? config.gicc_base + gic::kGicV2CpuInterfaceBytes : config.gicr_base},
+      gicd_bytes_{config.version == 2 ? gic::kGicV2DistributorBytes : gic::kFrameBytes},
+      gicr_bytes_{config.version == 2 ? gic::kGicV2CpuInterfaceBytes : cpus.size() * gic::kRedistributorBytes},
+      version_{config.version},
       vtr_{config.vtr},
       // With EOImode 1 a vCPU may deactivate an SPI that another one took; nothing but a trap tells. A guest with
       // EOImode 0 does not write ICC_DIR_EL1, so this costs it nothing.
       idle_hcr_{gic::IchHcr{}.with<gic::IchHcr::En>(true).with<gic::IchHcr::TDIR>(config.vtr.get<gic::IchVtr::TDS>() &&
                                                                                   cpus.size() > 1)},
-      honours_sleep_{config.honours_sleep} {}
+      honours_sleep_{config.honours_sleep && config.version != 2} {}
 
 Result<Vgic> Vgic::create(const VgicConfig& config, std::span<VgicCpu> cpus, std::span<VgicIrq> spis) noexcept {
   constexpr std::size_t kMaxSpis = gic::kSpiEnd - gic::kPrivateCount;
-  if (cpus.empty() || cpus.size() > kVgicMaxCpus) return fail(Errc::out_of_slots, cpus.size(), kVgicMaxCpus);
+  const unsigned most_cpus = config.version == 2 ? gic::kGicV2MaxCpus : kVgicMaxCpus;
+  if (cpus.empty() || cpus.size() > most_cpus) return fail(Errc::out_of_slots, cpus.size(), most_cpus);
+  if (config.version != 2 && config.version != 3) return fail(Errc::conflicting_configuration, config.version, 3);
   if (spis.size() > kMaxSpis) return fail(Errc::out_of_slots, spis.size(), kMaxSpis);
   if (config.affinities.size() != cpus.size()) {
     return fail(Errc::conflicting_configuration, config.affinities.size(), cpus.size());
   }
   // GICD_TYPER.ITLinesNumber counts in 32s; its highest value means 1020.
   if (spis.size() % 32 != 0 && spis.size() != kMaxSpis) return fail(Errc::conflicting_configuration, spis.size(), 32);
-  for (const std::uint64_t base : {config.gicd_base, config.gicr_base}) {
+  const std::uint64_t other = config.version == 2 ? config.gicc_base : config.gicr_base;
+  for (const std::uint64_t base : {config.gicd_base, other}) {
     if (!bits::aligned(base, gic::kFrameBytes)) return fail(Errc::unaligned_address, base, gic::kFrameBytes);
   }
-  const std::uint64_t gicr_end = config.gicr_base + cpus.size() * gic::kRedistributorBytes;
-  if (config.gicd_base < gicr_end && config.gicr_base < config.gicd_base + gic::kFrameBytes) {
-    return fail(Errc::overlap, config.gicr_base, config.gicd_base);
+  const std::uint64_t end = other + (config.version == 2 ? gic::kFrameBytes : cpus.size() * gic::kRedistributorBytes);
+  if (config.gicd_base < end && other < config.gicd_base + gic::kFrameBytes) {
+    return fail(Errc::overlap, other, config.gicd_base);
   }
   for (std::size_t n = 0; n < cpus.size(); ++n) {
     cpus[n].affinity = gic::affinity_of_mpidr(config.affinities[n]);
     cpus[n].direct.address = sgi_address(cpus[n].affinity);
-    for (std::size_t other = 0; other < n; ++other) {
-      if (cpus[other].affinity == cpus[n].affinity) {
-        return fail(Errc::conflicting_configuration, config.affinities[n], config.affinities[other]);
+    for (std::size_t earlier = 0; earlier < n; ++earlier) {
+      if (cpus[earlier].affinity == cpus[n].affinity) {
+        return fail(Errc::conflicting_configuration, config.affinities[n], config.affinities[earlier]);
       }
     }
   }
@@ -88,12 +94,13 @@ void Vgic::reset_cpu(unsigned cpu) noexcept {
 }
 
 void Vgic::reset_cpu_interface(unsigned cpu) noexcept {
-  // [gicv3] "ICC_BPR0_EL1", "ICC_BPR1_EL1": the least binary points reset to what the preemption bits allow.
+  // [gicv3] "ICC_BPR0_EL1", "ICC_BPR1_EL1": the least binary points reset to what the preemption bits allow. So do
+  // those of a GICv2. [gicv2] "GICV_BPR, VM Binary Point Register", "GICV_ABPR, VM Aliased Binary Point Register"
   const unsigned bpr0 = 7 - vtr_.preemption_bits() % 8;
   VgicCpu& c = cpus_[cpu];
   c.vmcr =
       gic::IchVmcr{}.with<gic::IchVmcr::VBPR0>(bpr0).with<gic::IchVmcr::VBPR1>(bpr0 + 1).with<gic::IchVmcr::VFIQEn>(
-          true);  // VFIQEn is RES1 for a guest with system registers
+          !is_v2());  // VFIQEn is RES1 for a guest with system registers
   c.ap0r = {};
   c.ap1r = {};
   mark_dirty(cpu);
@@ -112,6 +119,8 @@ void Vgic::reset_irq(VgicIrq& irq, unsigned intid, std::uint8_t target) noexcept
   fresh.physical_intid = irq.physical_intid;
   fresh.physical_active = irq.physical_active || (irq.in_lr && irq.lr_physical);
   if (fresh.physical_active && intid < gic::kPrivateCount) cpus_[target].has_active_ppis = true;
+  // The SGIs of a GICv2 are always enabled: IMPLEMENTATION DEFINED. [gicv2] "GICD_ISENABLERn"
+  fresh.by_source = fresh.enabled = is_v2() && intid < gic::kSgiCount;
   irq = fresh;
   static_cast<void>(requeue(irq, intid));  // at most a release; no vCPU runs that could be kicked
 }
@@ -119,9 +128,10 @@ void Vgic::reset_irq(VgicIrq& irq, unsigned intid, std::uint8_t target) noexcept
 VgicRead Vgic::mmio_read(unsigned cpu, std::uint64_t ipa, AccessWidth width) noexcept {
   VgicRead read{};
   if (!contains(ipa) || !bits::aligned(ipa, bytes_of(width))) return read;
-  if (const std::uint64_t offset = ipa - gicd_base_; offset < gic::kFrameBytes) {
-    read.value = read_gicd(static_cast<std::uint32_t>(offset), width, cpu, read.stale);
-  } else {
+  if (const std::uint64_t offset = ipa - gicd_base_; offset < gicd_bytes_) {
+    read.value = is_v2() ? read_gicd_v2(static_cast<std::uint32_t>(offset), width, cpu, read.stale)
+                         : read_gicd(static_cast<std::uint32_t>(offset), width, cpu, read.stale);
+  } else if (!is_v2()) {  // GICC_DIR is write-only
     const std::uint64_t in_range = ipa - gicr_base_;
     const auto owner = static_cast<unsigned>(in_range / gic::kRedistributorBytes);
     const auto in_frame = static_cast<std::uint32_t>(in_range % gic::kFrameBytes);
@@ -135,14 +145,20 @@ VgicRead Vgic::mmio_read(unsigned cpu, std::uint64_t ipa, AccessWidth width) noe
   return read;
 }
 
-[[gnu::no_stack_protector]] VgicCpuMask Vgic::mmio_write(unsigned, std::uint64_t ipa, AccessWidth width,
+[[gnu::no_stack_protector]] VgicCpuMask Vgic::mmio_write(unsigned cpu, std::uint64_t ipa, AccessWidth width,
                                                          std::uint64_t data) noexcept {
   if (!contains(ipa) || !bits::aligned(ipa, bytes_of(width))) return 0;
   data = truncate(data, width);
-  if (const std::uint64_t offset = ipa - gicd_base_; offset < gic::kFrameBytes) {
+  if (const std::uint64_t offset = ipa - gicd_base_; offset < gicd_bytes_) {
+    if (is_v2()) return write_gicd_v2(static_cast<std::uint32_t>(offset), width, data, cpu);
     return write_gicd(static_cast<std::uint32_t>(offset), width, data);
   }
   const std::uint64_t in_range = ipa - gicr_base_;
+  if (is_v2()) {
+    // With EOImode 0 the effect is UNPREDICTABLE. Here it is the same. [gicv2] "GICV_DIR"
+    if (in_range != 0 || width != AccessWidth::word) return 0;
+    return deactivate_model(cpu, gic::GiccIar::from(data).get<gic::GiccIar::INTID>());
+  }
   const auto owner = static_cast<unsigned>(in_range / gic::kRedistributorBytes);
   const auto in_frame = static_cast<std::uint32_t>(in_range % gic::kFrameBytes);
   if (in_range % gic::kRedistributorBytes < gic::kFrameBytes) return write_rd(owner, in_frame, width, data);

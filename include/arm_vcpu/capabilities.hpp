@@ -24,7 +24,8 @@ struct CpuIdentity {
   std::uint64_t id_aa64isar2_el1{};
   std::uint64_t id_aa64dfr0_el1{};
   std::uint64_t icc_sre_el2{};  // 0 where ID_AA64PFR0_EL1.GIC is 0
-  std::uint64_t ich_vtr_el2{};  // 0 where ICC_SRE_EL2.SRE cannot be set
+  std::uint64_t ich_vtr_el2{};  // 0 where ICC_SRE_EL2.SRE cannot be set; with a GICv2, what GICH_VTR makes of it
+  bool has_gich{};              // a GICv2 with virtualization extensions is in use (el2::use_gic_v2())
   bool e2h_is_res1{};           // HCR_EL2.E2H cannot be cleared
 };
 
@@ -38,7 +39,8 @@ struct Capabilities {
   [[nodiscard]] bool stage2_64k() const noexcept;
   [[nodiscard]] unsigned vmid_bits() const noexcept;
   [[nodiscard]] bool vhe() const noexcept;
-  [[nodiscard]] unsigned gic_version() const noexcept;  // 3 or 4 with system registers, else 0
+  // 3 or 4 with system registers, 2 with virtualization extensions in use, else 0.
+  [[nodiscard]] unsigned gic_version() const noexcept;
   [[nodiscard]] unsigned list_registers() const noexcept;
   [[nodiscard]] bool fp() const noexcept;
   [[nodiscard]] bool sve() const noexcept;
@@ -59,7 +61,7 @@ struct Capabilities {
 struct Requirements {
   unsigned ipa_bits = 32;
   unsigned granule_kib = 4;
-  bool gic_system_registers = true;
+  bool virtual_gic = true;  // list registers, of a GICv3 or v4 with system registers or of a GICv2
 };
 
 // Reads this CPU's registers. Any Exception level from EL1 up; registers that the current one cannot read stay 0.

@@ -28,9 +28,7 @@ consteval bool table_is_sound() {
     if ((used[field.index] & mask) != 0) return false;
     used[field.index] |= mask;
     if (field.value > (mask >> field.lo)) return false;
-    const bool has_value =
-        field.policy == IdPolicy::cap || field.policy == IdPolicy::cap_pmu || field.policy == IdPolicy::cap_mte;
-    if (!has_value && field.value != 0) return false;
+    if (!has_cap(field.policy) && field.value != 0) return false;
   }
   return true;
 }

@@ -38,7 +38,8 @@ TEST(IdRegisters, EveryRowFollowsItsPolicy) {
       switch (field.policy) {
         case IdPolicy::keep: out = in; break;
         case IdPolicy::hide: break;
-        case IdPolicy::cap: out = std::min<std::uint64_t>(in, field.value); break;
+        case IdPolicy::cap:
+        case IdPolicy::cap_gic: out = std::min<std::uint64_t>(in, field.value); break;
         case IdPolicy::cap_pa_range: out = std::min<std::uint64_t>(in, 5); break;
         case IdPolicy::cap_pmu: break;  // a VM without performance monitors
         case IdPolicy::keep_with_sve: break;
@@ -69,6 +70,12 @@ TEST(IdRegisters, SveIsShownWhereTheVmHasIt) {
   EXPECT_EQ(sanitise(sysreg::ID_AA64ZFR0_EL1, 0x0110'1101'0011'0021, {.sve = true}), 0x0110'1101'0011'0021U);
   EXPECT_EQ(sanitise(sysreg::ID_AA64PFR0_EL1, 0x0'0011'0012, {.sve = true}), 0x11'0012U)
       << "not where the CPU lacks it";
+}
+
+TEST(IdRegisters, AGicV2ShowsNoSystemRegisters) {
+  EXPECT_EQ(sanitise(sysreg::ID_AA64PFR0_EL1, 0x0300'0011, {.gic_system_registers = false}), 0x11U);
+  EXPECT_EQ(sanitise(sysreg::ID_PFR1_EL1, 0x3001'0000, {.gic_system_registers = false}), 0x1'0000U);
+  EXPECT_EQ(sanitise(sysreg::ID_AA64PFR0_EL1, 0x0300'0011), 0x0100'0011U);
 }
 
 TEST(IdRegisters, BitsWithoutARowAreHidden) {

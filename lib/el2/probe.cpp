@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "arm_vcpu/capabilities.hpp"
+#include "arm_vcpu/el2/gic_v2.hpp"
 #include "arm_vcpu/el2/sysreg.hpp"
 
 namespace arm_vcpu {
@@ -34,7 +35,10 @@ Capabilities probe() noexcept {
   };
   if (id.current_el == 2) {
     id.e2h_is_res1 = Hcr::from(VCPU_READ_SYSREG(hcr_el2)).get<Hcr::E2H>();
-    if (IdAa64Pfr0::from(id.id_aa64pfr0_el1).get<IdAa64Pfr0::GIC>() != 0) {
+    if (el2::gic_v2().is_present()) {
+      id.has_gich = true;
+      id.ich_vtr_el2 = el2::GicV2Hw::read_ich_vtr().raw;
+    } else if (IdAa64Pfr0::from(id.id_aa64pfr0_el1).get<IdAa64Pfr0::GIC>() != 0) {
       id.icc_sre_el2 = enable_gic_system_registers();
       if ((id.icc_sre_el2 & 1) != 0) {
         id.ich_vtr_el2 = VCPU_READ_SYSREG(S3_4_C12_C11_1);

@@ -2,6 +2,7 @@
 // The vCPU's seam (vcpu/hw.hpp) with instructions.
 #include <cstddef>
 
+#include "arm_vcpu/el2/gic_v2.hpp"
 #include "arm_vcpu/el2/sysreg.hpp"
 #include "el2/context_asm.h"
 #include "vcpu/hw.hpp"
@@ -109,7 +110,12 @@ void write_ia_key(const std::uint64_t (&key)[2]) noexcept {
 }
 
 std::uint32_t acknowledge_interrupt(bool group0) noexcept {
-  const std::uint64_t intid = group0 ? VCPU_READ_SYSREG(S3_0_C12_C8_0) : VCPU_READ_SYSREG(S3_0_C12_C12_0);
+  std::uint64_t intid = 0;
+  if (const el2::GicV2Frames& v2 = el2::gic_v2(); v2.is_present()) {
+    intid = el2::mmio::read32(v2.cpu_interface + gic::GICC_IAR);
+  } else {
+    intid = group0 ? VCPU_READ_SYSREG(S3_0_C12_C8_0) : VCPU_READ_SYSREG(S3_0_C12_C12_0);
+  }
   // The acknowledge must be complete before anything that depends on it. [gicv3] "Observability of the effects of
   // accesses to the GIC registers"
   el2::dsb_sy();

@@ -45,6 +45,9 @@ bool Capabilities::vhe() const noexcept {
 }
 
 unsigned Capabilities::gic_version() const noexcept {
+  if (id.has_gich) {
+    return 2;
+  }
   const auto gic = field<IdAa64Pfr0::GIC>(id.id_aa64pfr0_el1);
   if (gic == 0 || (id.icc_sre_el2 & 1) == 0) {
     return 0;
@@ -115,7 +118,7 @@ Result<> check_hardware_support(const Capabilities& caps, const Requirements& wa
   if (wanted.ipa_bits < 32 || wanted.ipa_bits > caps.pa_bits()) {
     return fail(Errc::unsupported_ipa_size, wanted.ipa_bits, caps.pa_bits());
   }
-  if (wanted.gic_system_registers) {
+  if (wanted.virtual_gic) {
     if (caps.gic_version() == 0) {
       return fail(Errc::no_gic_system_registers, 3, field<IdAa64Pfr0::GIC>(caps.id.id_aa64pfr0_el1));
     }

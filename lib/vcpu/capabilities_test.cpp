@@ -72,6 +72,20 @@ INSTANTIATE_TEST_SUITE_P(
             "gic_sre_denied", [](CpuIdentity& id) { id.icc_sre_el2 = 0; }, {}, {Errc::no_gic_system_registers, 3, 1}}),
     [](const auto& each) { return std::string{each.param.name}; });
 
+TEST(Capabilities, AGicV2IsEnough) {
+  // GICH_VTR of four list registers, on a CPU without system registers, and on one that has them turned off.
+  for (const std::uint64_t pfr0 : {std::uint64_t{0x2222}, std::uint64_t{0x0100'2222}}) {
+    const Capabilities caps{.id = {.current_el = 2,
+                                   .id_aa64pfr0_el1 = pfr0,
+                                   .id_aa64mmfr0_el1 = 0x1124,
+                                   .ich_vtr_el2 = 0x9000'0003,
+                                   .has_gich = true}};
+    EXPECT_EQ(caps.gic_version(), 2U);
+    EXPECT_EQ(caps.list_registers(), 4U);
+    EXPECT_TRUE(check_hardware_support(caps, {}));
+  }
+}
+
 TEST(Capabilities, PaBitsOfEveryParange) {
   constexpr unsigned kExpected[16] = {32, 36, 40, 42, 44, 48, 52, 56};
   for (std::uint8_t parange = 0; parange < 16; ++parange) {

@@ -225,6 +225,10 @@ namespace {
 namespace {
 
 [[gnu::noinline]] bool leave_with_sgi(Aarch64VCpu& vcpu, SysRegId id, std::uint8_t rt) noexcept {
+  // A GICv2 has none, but a CPU may. [gicv3] "ICC_SRE_EL1": without SRE an access is UNDEFINED, unless it traps first.
+  if (vcpu.capabilities().id.has_gich) {
+    return refuse(vcpu);
+  }
   ExitPath::advance(vcpu);
   return ExitPath::leave(vcpu, decode_sgi(id, ExitPath::exit(vcpu).frame.gpr(rt), ExitPath::mpidr(vcpu)));
 }

@@ -38,7 +38,7 @@ extern "C" void arm_vcpu_enter_guest(VCpuContext* context) noexcept;
 void read_ia_key(std::uint64_t (&key)[2]) noexcept;
 void write_ia_key(const std::uint64_t (&key)[2]) noexcept;
 
-// Acknowledges the highest-priority physical interrupt: ICC_IAR1_EL1, or ICC_IAR0_EL1 for an FIQ.
+// Acknowledges the highest-priority physical interrupt: ICC_IAR1_EL1, or ICC_IAR0_EL1 for an FIQ; of a GICv2 GICC_IAR.
 [[nodiscard]] std::uint32_t acknowledge_interrupt(bool group0) noexcept;
 
 // Live EL1 registers of the bound vCPU.

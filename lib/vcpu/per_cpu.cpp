@@ -11,7 +11,7 @@ Result<> Aarch64PerCpu::hardware_enable(Vectors vectors) noexcept {
   }
   capabilities_ = probe();
   // The GIC is a vCPU's concern, not the CPU's: a guest may own it.
-  if (const Result<> supported = check_hardware_support(capabilities_, Requirements{.gic_system_registers = false});
+  if (const Result<> supported = check_hardware_support(capabilities_, Requirements{.virtual_gic = false});
       !supported) {
     return supported;
   }

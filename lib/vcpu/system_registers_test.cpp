@@ -50,6 +50,20 @@ TEST_F(VCpuTest, SgiIsDecoded) {
   EXPECT_EQ(pc(), kEntry + 4);
 }
 
+TEST_F(VCpuTest, WithAGicV2ThereAreNoSystemRegistersOfOne) {
+  fake::cpu().id.has_gich = true;
+  fake::cpu().el1.vbar_el1 = 0x9000;
+  prepare();
+  ASSERT_TRUE(vcpu.set_gpr(1, 1ULL << 40 | 3ULL << 24));
+  // The CPU may have them, and trap them before it finds that they are off.
+  run(sync_exit(Ec::sysreg, msr(sysreg::ICC_SGI1R_EL1, 1)), sync_exit(Ec::wfx, 0));
+  ASSERT_TRUE(fake::cpu().entry);
+  EXPECT_EQ(fake::cpu().entry_esr.get<Esr::EC>(), Ec::unknown);
+  EXPECT_EQ(fake::cpu().entry->elr_el1, kEntry);
+  run(sync_exit(Ec::sysreg, mrs(sysreg::ID_AA64PFR0_EL1, 2)), sync_exit(Ec::wfx, 0));
+  EXPECT_EQ(IdAa64Pfr0::from(vcpu.trap_frame().gpr[2]).get<IdAa64Pfr0::GIC>(), 0U);
+}
+
 TEST_F(VCpuTest, ImplementationRegistersReadAsZero) {
   prepare();
   EXPECT_TRUE(Hcr::from(fake::cpu().live.hcr_el2).get<Hcr::TID1>());

@@ -102,7 +102,7 @@ Result<> Aarch64VCpu::setup(const Aarch64VCpuSetupConfig& config) noexcept {
   }
   const Capabilities caps = probe();
   const Requirements wanted{.ipa_bits = config.ipa_bits != 0 ? config.ipa_bits : Requirements{}.ipa_bits,
-                            .gic_system_registers = !config.passthrough_interrupt};
+                            .virtual_gic = !config.passthrough_interrupt};
   if (const Result<> supported = check_hardware_support(caps, wanted); !supported) {
     return supported;
   }
@@ -130,7 +130,8 @@ Result<> Aarch64VCpu::setup(const Aarch64VCpuSetupConfig& config) noexcept {
   const GuestIdLimits shown{.ipa_bits = config.ipa_bits != 0 ? config.ipa_bits : caps.pa_bits(),
                             .pmu = has_pmu_,
                             .sve = has_sve(),
-                            .mte = groups_.mte};
+                            .mte = groups_.mte,
+                            .gic_system_registers = !caps.id.has_gich};
   for (unsigned i = 0; i < id_registers_.size(); ++i) {
     const SysRegId id{3, 0, 0, 1 + i / 8, i % 8};
     id_registers_[i] = sanitise(id, hw::read_id_register(id), shown);

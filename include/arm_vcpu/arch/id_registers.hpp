@@ -19,6 +19,7 @@ struct GuestIdLimits {
   bool pmu = false;  // it has the CPU's performance monitors
   bool sve = false;
   bool mte = false;  // allocation tags; the CPU has FEAT_MTE2
+  bool gic_system_registers = true;
 };
 
 // In the ID group: op0 3, op1 0, CRn 0, CRm 1 to 7. Encodings of it without a register read as 0. MIDR_EL1, MPIDR_EL1
@@ -36,7 +37,12 @@ inline constexpr unsigned kIdRegisterCount = 56;
   return SysRegId{3, 0, 0, 1 + index / 8, index % 8};
 }
 
-enum class IdPolicy : std::uint8_t { keep, hide, cap, cap_pa_range, cap_pmu, keep_with_sve, cap_mte };
+enum class IdPolicy : std::uint8_t { keep, hide, cap, cap_pa_range, cap_pmu, cap_gic, keep_with_sve, cap_mte };
+
+// Whether the row's value is the most that a guest is shown.
+[[nodiscard]] constexpr bool has_cap(IdPolicy policy) noexcept {
+  return policy == IdPolicy::cap || policy == IdPolicy::cap_pmu || policy == IdPolicy::cap_gic || policy == IdPolicy::cap_mte;
+}
 
 // One row of id_policy.def.
 struct IdField {
@@ -80,9 +86,8 @@ inline constexpr IdField kIdFields[] = {
     std::uint64_t value = bits::extract(hardware_value, field.hi, field.lo);
     constexpr std::uint64_t kImplementationDefinedPmu = 0xF;
     if (field.policy == IdPolicy::cap_pmu && (!limits.pmu || value == kImplementationDefinedPmu)) continue;
-    const bool is_capped =
-        field.policy == IdPolicy::cap || field.policy == IdPolicy::cap_pmu || field.policy == IdPolicy::cap_mte;
-    const std::uint64_t most = is_capped                                ? field.value
+    if (field.policy == IdPolicy::cap_gic && !limits.gic_system_registers) continue;
+    const std::uint64_t most = has_cap(field.policy)                    ? field.value
                                : field.policy == IdPolicy::cap_pa_range ? pa_range_within(limits.ipa_bits)
                                                                         : value;
     value = value < most ? value : most;

@@ -27,8 +27,7 @@ void add_last_exits(Report& report, const CapturedState& state, unsigned most) n
 void add_hardware_figures(Report& report, const CapturedState& state) noexcept {
   if (state.requirements != nullptr) {
     report.note("asked", "{} bits of IPA, granule {} KiB{}", state.requirements->ipa_bits,
-                state.requirements->granule_kib,
-                state.requirements->gic_system_registers ? ", GIC system registers" : "");
+                state.requirements->granule_kib, state.requirements->virtual_gic ? ", a virtual GIC" : "");
   }
   if (state.capabilities == nullptr) return;
   const Capabilities& cpu = *state.capabilities;
@@ -37,7 +36,8 @@ void add_hardware_figures(Report& report, const CapturedState& state) noexcept {
   report.value("ID_AA64MMFR0_EL1", mmfr0.raw, Evidence::Form::hex, "PARange {}: {} bits; stage 2 with{}{}{}",
                mmfr0.get<IdAa64Mmfr0::PARange>(), cpu.pa_bits(), cpu.stage2_4k() ? " 4 KiB" : "",
                cpu.stage2_16k() ? " 16 KiB" : "", cpu.stage2_64k() ? " 64 KiB" : "");
-  report.note("GIC", "version {} by system registers, {} list registers", cpu.gic_version(), cpu.list_registers());
+  report.note("GIC", "version {} by {}, {} list registers", cpu.gic_version(),
+              cpu.id.has_gich ? "memory" : "system registers", cpu.list_registers());
   const unsigned pa = cpu.pa_bits() < stage2::kMaxAddressBits ? cpu.pa_bits() : stage2::kMaxAddressBits;
   if (pa < stage2::kMinIpaBits) return;
   const unsigned level1 = pa < 43 ? pa : 43;

@@ -19,7 +19,7 @@
 //         memory-mib = <512>;            // default 512
 //         affinity = <0 1 2 3>;          // optional: the physical CPU of each vCPU; several may share one
 //         restart = <3>;                 // default 0: how often the VM starts anew after SYSTEM_OFF
-//         gic-version = <3>;             // optional
+//         gic-version = <3>;             // optional: that of the machine, 3 or 2
 //         pmu = "on";                    // performance monitors, the default
 //         mte = "on";                    // optional: allocation tags, which the CPU must have; default "off"
 //         scratch-device = "on";         // optional: a device of memory for tests (vm/scratch.hpp)
@@ -61,6 +61,7 @@ struct BundleLimits {
   unsigned vcpus_per_vm{kMaxBundleVcpus};
   unsigned physical_cpus{0xFFFF};  // affinity counts from 0 up to this
   bool mte{true};                  // the CPUs have FEAT_MTE2
+  unsigned gic_version{};          // what guests get; 0: either
 };
 
 enum class BundleLogLevel : std::uint8_t { error, warn, info, debug, trace };

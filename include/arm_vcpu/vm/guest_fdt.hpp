@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The device tree that the guest gets in x0: nodes and properties as QEMU 7.2's `virt` writes them (gic-version=3), for
+// The device tree that the guest gets in x0: nodes and properties as QEMU 7.2's `virt` writes them, for
 // the devices that this machine has. Needs libfdt.
 #pragma once
 
@@ -16,6 +16,7 @@ namespace arm_vcpu {
 struct GuestFdtConfig {
   IpaRange ram{guest_machine::kRamBase, 0};
   unsigned cpus{1};                              // 1 to guest_machine::kMaxVcpus
+  unsigned gic_version{3};                       // or 2, with up to 8 CPUs
   std::string_view cpu_compatible{"arm,armv8"};  // cpu_compatible_of() gives it
   std::string_view bootargs{};                   // empty: no property
   bool pmu{};                                    // performance monitors, PPI 7
@@ -29,7 +30,7 @@ inline constexpr std::size_t kGuestFdtBytes = 64 * 1024;
 
 // Writes the tree and returns its size in bytes. `buffer` is 8-byte aligned.
 // Errors: guest_dtb_too_large (the buffer is too small), conflicting_configuration (no or too many CPUs, a seed of the
-// wrong size), bad_device_tree (libfdt's status).
+// wrong size, another version of the GIC), bad_device_tree (libfdt's status).
 [[nodiscard]] Result<std::size_t> write_guest_fdt(std::span<std::byte> buffer, const GuestFdtConfig& config) noexcept;
 
 // The `compatible` of a CPU by its MIDR_EL1, for the models that the device-tree binding and QEMU name; "arm,armv8"

@@ -24,9 +24,10 @@ namespace guest_machine {
 inline constexpr IpaRange kFlash{0x0000'0000, 0x0400'0000};  // the bank that QEMU's -bios fills
 inline constexpr IpaRange kFlash1{0x0400'0000, 0x0400'0000};
 inline constexpr IpaRange kGicd{0x0800'0000, 0x0001'0000};
+inline constexpr IpaRange kGicc{0x0801'0000, 0x0001'0000};  // of a GICv2: 8 KiB of it are there
 inline constexpr IpaRange kGicr{0x080A'0000, 0x00F6'0000};  // room for 123 redistributors of 128 KiB
 inline constexpr IpaRange kUart{0x0900'0000, 0x0000'1000};
-inline constexpr IpaRange kScratch{0x0A00'0000, 0x0000'2000};  // in no device tree; bundle property scratch-device
+inline constexpr IpaRange kScratch{0x0A00'0000, 0x0000'2000};     // in no device tree; bundle property scratch-device
 inline constexpr IpaRange kStolenTime{0x090A'0000, 0x0000'1000};  // 64 bytes per vCPU, read-only
 inline constexpr std::uint64_t kRamBase = 0x4000'0000;
 

@@ -317,7 +317,8 @@ bool BundleParser::parse_vm(int node, BundleVm& vm) noexcept {
       "compatible", "description", "kernel",         "firmware", "ramdisk", "bootargs",  "cpus",     "affinity",
       "memory-mib", "gic-version", "scratch-device", "pmu",      "restart", "smc-allow", "sve-bits", "mte"};
   static constexpr std::string_view kSwitch[] = {"off", "on"};
-  constexpr std::uint64_t kOnlyGicVersion = 3;
+  const Numbers gic_versions =
+      limits_.gic_version != 0 ? Numbers{limits_.gic_version, limits_.gic_version} : Numbers{2, 3};
   if (!check_compatible(node, "arm-vcpu,vm") || !check_properties(node, kProperties) || !check_subnodes(node, {})) {
     return false;
   }
@@ -332,7 +333,7 @@ bool BundleParser::parse_vm(int node, BundleVm& vm) noexcept {
   vm.name = name_of(node);
   std::uint64_t cpus = vm.cpus;
   std::uint64_t memory_mib = kDefaultGuestMib;
-  std::uint64_t gic_version = kOnlyGicVersion;
+  std::uint64_t gic_version = 0;
   std::size_t pmu = 1;
   std::size_t scratch = 0;
   std::size_t mte = 0;
@@ -343,9 +344,8 @@ bool BundleParser::parse_vm(int node, BundleVm& vm) noexcept {
       !find_image(node, "ramdisk", "ramdisk", vm.ramdisk) || !read_number(node, "cpus", {1, most_cpus}, cpus) ||
       !read_number(node, "memory-mib", {kMinGuestMib, kMaxGuestMib}, memory_mib) ||
       !read_number(node, "restart", {0, kMaxRestarts}, restarts) ||
-      !read_number(node, "gic-version", {kOnlyGicVersion, kOnlyGicVersion}, gic_version) ||
-      !read_choice(node, "pmu", kSwitch, pmu) || !read_choice(node, "scratch-device", kSwitch, scratch) ||
-      !read_choice(node, "mte", kSwitch, mte)) {
+      !read_number(node, "gic-version", gic_versions, gic_version) || !read_choice(node, "pmu", kSwitch, pmu) ||
+      !read_choice(node, "scratch-device", kSwitch, scratch) || !read_choice(node, "mte", kSwitch, mte)) {
     return false;
   }
   if (mte != 0 && !limits_.mte) {

@@ -154,6 +154,18 @@ TEST(Bundle, OptionalThingsMayBeAbsent) {
   EXPECT_EQ(bundle->vms()[1].smc_allowed()[0], (FunctionRange{0x3200'0000, 0x3200'FFFF}));
 }
 
+TEST(Bundle, AVmGetsTheGicOfTheMachine) {
+  Source source = good();  // asks for version 3
+  EXPECT_TRUE(Bundle::parse(source.blob(), {.gic_version = 3}));
+  const auto refused = Bundle::parse(source.blob(), {.gic_version = 2});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(line(refused.error()), "/vms/vm0: gic-version: is 3, the most is 2");
+  source.cells("/vms/vm0", "gic-version", {2});
+  EXPECT_TRUE(Bundle::parse(source.blob(), {.gic_version = 2}));
+  EXPECT_TRUE(Bundle::parse(source.blob()));
+  EXPECT_FALSE(Bundle::parse(source.blob(), {.gic_version = 3}));
+}
+
 TEST(Bundle, ViewsPointIntoTheBlob) {
   Source source = good();
   const auto bundle = Bundle::parse(source.blob());
@@ -290,8 +302,10 @@ const Bad kBad[] = {
      "/vms/vm0: memory-mib: is 4294967295, the most is 261120"},
     {"MemoryAsText", [](Source& s) { s.text("/vms/vm0", "memory-mib", "512M"); },
      "/vms/vm0: memory-mib: is 5 bytes long; a number is one cell of 4 bytes: <N>"},
-    {"GicVersion", [](Source& s) { s.cells("/vms/vm0", "gic-version", {2}); },
-     "/vms/vm0: gic-version: is 2, the least is 3"},
+    {"GicVersion1", [](Source& s) { s.cells("/vms/vm0", "gic-version", {1}); },
+     "/vms/vm0: gic-version: is 1, the least is 2"},
+    {"GicVersion4", [](Source& s) { s.cells("/vms/vm0", "gic-version", {4}); },
+     "/vms/vm0: gic-version: is 4, the most is 3"},
     {"Pmu", [](Source& s) { s.text("/vms/vm0", "pmu", "maybe"); },
      "/vms/vm0: pmu: has a value that is not supported: \"maybe\""},
     {"Mte", [](Source& s) { s.text("/vms/vm0", "mte", "async"); },

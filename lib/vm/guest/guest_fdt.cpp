@@ -8,6 +8,7 @@
 #include <initializer_list>
 #include <iterator>
 
+#include "arm_vcpu/arch/gic_v2.hpp"
 #include "arm_vcpu/text.hpp"
 
 namespace arm_vcpu {
@@ -24,10 +25,14 @@ constexpr std::uint32_t gic_phandle(unsigned cpus) noexcept {
   return kClockPhandle + 1 + cpus;
 }
 
-// [linux] "ARM Generic Interrupt Controller, version 3" binding: kind, number, trigger. A GICv3 PPI has no CPU mask.
+// [dtbinding] "ARM Generic Interrupt Controller, version 3": kind, number, trigger. A GICv2's PPI has a mask of the
+// CPUs too, in bits 15:8.
 constexpr std::uint32_t kSpi = 0;
 constexpr std::uint32_t kPpi = 1;
 constexpr std::uint32_t kLevelHigh = 4;
+constexpr std::uint32_t ppi_flags(const GuestFdtConfig& config) noexcept {
+  return config.gic_version == 2 ? ((1U << config.cpus) - 1) << 8 | kLevelHigh : kLevelHigh;
+}
 
 // [psci] function IDs, as the properties of "arm,psci" (version 0.1) give them.
 constexpr std::uint32_t kCpuSuspend = 0xC4000001;
@@ -135,19 +140,24 @@ void write_uart(Writer& fdt) noexcept {
   fdt.end();
 }
 
-void write_pmu(Writer& fdt) noexcept {
+void write_pmu(Writer& fdt, const GuestFdtConfig& config) noexcept {
   fdt.begin("pmu");
-  fdt.cells("interrupts", kPpi, guest_machine::kPmuPpi, kLevelHigh);
+  fdt.cells("interrupts", kPpi, guest_machine::kPmuPpi, ppi_flags(config));
   fdt.text("compatible", "arm,armv8-pmuv3");
   fdt.end();
 }
 
-void write_gic(Writer& fdt, unsigned cpus) noexcept {
+void write_gic(Writer& fdt, const GuestFdtConfig& config) noexcept {
   fdt.begin("intc@8000000");
-  fdt.cells("phandle", gic_phandle(cpus));
-  fdt.reg({guest_machine::kGicd, guest_machine::kGicr});
-  fdt.cells("#redistributor-regions", 1);
-  fdt.text("compatible", "arm,gic-v3");
+  fdt.cells("phandle", gic_phandle(config.cpus));
+  if (config.gic_version == 2) {
+    fdt.reg({guest_machine::kGicd, guest_machine::kGicc});
+    fdt.text("compatible", "arm,cortex-a15-gic");
+  } else {
+    fdt.reg({guest_machine::kGicd, guest_machine::kGicr});
+    fdt.cells("#redistributor-regions", 1);
+    fdt.text("compatible", "arm,gic-v3");
+  }
   fdt.flag("ranges");
   fdt.cells("#size-cells", 2);
   fdt.cells("#address-cells", 2);
@@ -190,11 +200,12 @@ void write_cpus(Writer& fdt, const GuestFdtConfig& config) noexcept {
   fdt.end();
 }
 
-void write_timer(Writer& fdt) noexcept {
+void write_timer(Writer& fdt, const GuestFdtConfig& config) noexcept {
   using namespace guest_machine;
+  const std::uint32_t flags = ppi_flags(config);
   fdt.begin("timer");
-  fdt.cells("interrupts", kPpi, kSecureTimerPpi, kLevelHigh, kPpi, kPhysicalTimerPpi, kLevelHigh, kPpi,
-            kVirtualTimerPpi, kLevelHigh, kPpi, kHypervisorTimerPpi, kLevelHigh);
+  fdt.cells("interrupts", kPpi, kSecureTimerPpi, flags, kPpi, kPhysicalTimerPpi, flags, kPpi, kVirtualTimerPpi, flags,
+            kPpi, kHypervisorTimerPpi, flags);
   fdt.flag("always-on");
   fdt.text("compatible", "arm,armv8-timer\0arm,armv7-timer"sv);
   fdt.end();
@@ -243,7 +254,9 @@ void write_chosen(Writer& fdt, const GuestFdtConfig& config) noexcept {
 Result<std::size_t> write_guest_fdt(std::span<std::byte> buffer, const GuestFdtConfig& config) noexcept {
   constexpr std::size_t kKaslrSeedBytes = 8;
   const bool bad_seed = !config.kaslr_seed.empty() && config.kaslr_seed.size() != kKaslrSeedBytes;
-  if (config.cpus == 0 || config.cpus > guest_machine::kMaxVcpus || bad_seed) {
+  const unsigned most_cpus = config.gic_version == 2 ? gic::kGicV2MaxCpus : guest_machine::kMaxVcpus;
+  const bool bad_gic = config.gic_version != 2 && config.gic_version != 3;
+  if (config.cpus == 0 || config.cpus > most_cpus || bad_seed || bad_gic) {
     return fail(Errc::conflicting_configuration);
   }
   Writer fdt{buffer};
@@ -256,10 +269,10 @@ Result<std::size_t> write_guest_fdt(std::span<std::byte> buffer, const GuestFdtC
   write_psci(fdt);
   write_memory(fdt, config.ram);
   write_uart(fdt);
-  if (config.pmu) write_pmu(fdt);
-  write_gic(fdt, config.cpus);
+  if (config.pmu) write_pmu(fdt, config);
+  write_gic(fdt, config);
   write_cpus(fdt, config);
-  write_timer(fdt);
+  write_timer(fdt, config);
   write_clock(fdt);
   write_chosen(fdt, config);
   fdt.end();

@@ -82,6 +82,26 @@ TEST_F(GuestFdt, TwentyCpusWithTwoAff1ValuesAsQemuWritesIt) {
   EXPECT_EQ(listing(fdt), listing(recorded("virt_20").data()));
 }
 
+TEST_F(GuestFdt, AGicV2AsQemuWritesIt) {
+  for (const unsigned cpus : {1U, 8U}) {
+    const void* fdt = write({.ram = {0x40000000, (cpus == 1 ? 256ULL : 512ULL) << 20},
+                             .cpus = cpus,
+                             .gic_version = 2,
+                             .cpu_compatible = "arm,cortex-a57",
+                             .pmu = true});
+    EXPECT_EQ(listing(fdt), listing(recorded("virt_" + std::to_string(cpus) + "_gicv2").data()));
+  }
+}
+
+TEST_F(GuestFdt, ImpossibleGicsAreRefused) {
+  for (const GuestFdtConfig& config : {GuestFdtConfig{.cpus = 9, .gic_version = 2}, GuestFdtConfig{.gic_version = 1},
+                                       GuestFdtConfig{.gic_version = 4}}) {
+    const auto written = write_guest_fdt(buffer, config);
+    ASSERT_FALSE(written);
+    EXPECT_EQ(written.error().code, Errc::conflicting_configuration);
+  }
+}
+
 TEST_F(GuestFdt, WithoutPerformanceMonitorsThereIsNoNode) {
   EXPECT_LT(fdt_path_offset(write({.ram = {0x40000000, 256 << 20}}), "/pmu"), 0);
 }

@@ -9,10 +9,11 @@ trap 'rm -r "$work"' EXIT
 truncate -s 1M "$work/kernel"
 truncate -s 300000 "$work/initrd"
 
-record() { # NAME OPTION...
-  name=$1
-  shift
-  qemu-system-aarch64 -machine "virt,gic-version=3,dtb-randomness=off,dumpdtb=$work/$name.dtb" -cpu cortex-a57 \
+record() { # GIC NAME OPTION...
+  gic=$1
+  name=$2
+  shift 2
+  qemu-system-aarch64 -machine "virt,gic-version=$gic,dtb-randomness=off,dumpdtb=$work/$name.dtb" -cpu cortex-a57 \
     -display none -nic none "$@" 2>/dev/null
   for node in $(fdtget -l "$work/$name.dtb" /); do
     case $node in
@@ -20,7 +21,9 @@ record() { # NAME OPTION...
         fdtput -r "$work/$name.dtb" "/$node" ;;
     esac
   done
-  fdtput -r "$work/$name.dtb" /intc@8000000/its@8080000
+  for child in $(fdtget -l "$work/$name.dtb" /intc@8000000); do
+    fdtput -r "$work/$name.dtb" "/intc@8000000/$child"  # the ITS; the frames of a GICv2m
+  done
   {
     echo "// SPDX-License-Identifier: Apache-2.0"
     echo "// Recorded by record.sh: $*" | sed "s|$work/||g"
@@ -28,6 +31,8 @@ record() { # NAME OPTION...
   } >"$here/$name.dts"
 }
 
-record virt_1 -smp 1 -m 256
-record virt_4_linux -smp 4 -m 512 -kernel "$work/kernel" -initrd "$work/initrd" -append "console=ttyAMA0 quiet"
-record virt_20 -smp 20 -m 4096
+record 3 virt_1 -smp 1 -m 256
+record 3 virt_4_linux -smp 4 -m 512 -kernel "$work/kernel" -initrd "$work/initrd" -append "console=ttyAMA0 quiet"
+record 3 virt_20 -smp 20 -m 4096
+record 2 virt_1_gicv2 -smp 1 -m 256
+record 2 virt_8_gicv2 -smp 8 -m 512

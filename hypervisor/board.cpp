@@ -85,16 +85,47 @@ void read_chosen(const void* tree, Board& board) noexcept {
   board.model = node_at(tree, "/").text("model");
 }
 
+BoardResult<void> read_maintenance(Node node, GicInfo& gic) noexcept {
+  const std::optional<Interrupt> maintenance = node.interrupt(0);
+  if (!maintenance) {
+    return problem("the GIC's node has no maintenance interrupt",
+                   "virtualization needs it (QEMU: -machine virt,virtualization=on)");
+  }
+  gic.maintenance_intid = maintenance->intid;
+  return {};
+}
+
+// [dtbinding] "ARM Generic Interrupt Controller v1 and v2": Distributor, CPU interface, and with virtualization
+// extensions the virtual interface control registers and the virtual CPU interface.
+BoardResult<void> read_gic_v2(Node node, GicInfo& gic) noexcept {
+  constexpr std::uint64_t kPage = 0x1000;
+  gic.version = 2;
+  Range* const frames[] = {&gic.distributor, &gic.cpu_interface, &gic.interface_control, &gic.virtual_cpu_interface};
+  for (unsigned index = 0; index < 4; ++index) {
+    const std::optional<Range> frame = node.registers(index);
+    if (!frame) {
+      return problem("the machine's GICv2 has no virtualization extensions",
+                     "a GICv2 with GICH and GICV in its node's reg, or a GICv3, is needed");
+    }
+    *frames[index] = *frame;
+  }
+  // GICC_DIR is in the second page of GICC. A guest gets the first page of GICV, and nothing else.
+  if (gic.cpu_interface.bytes < 2 * kPage || gic.virtual_cpu_interface.bytes < kPage ||
+      gic.virtual_cpu_interface.base % kPage != 0) {
+    return problem("the GICv2's GICC has less than 8 KiB, or its GICV no page of its own",
+                   "check reg of the GIC's node: Distributor, GICC, GICH, GICV");
+  }
+  return read_maintenance(node, gic);
+}
+
 BoardResult<void> read_gic(const void* tree, GicInfo& gic) noexcept {
   const Node node = next_compatible(tree, {tree, -1}, "arm,gic-v3");
   if (!node.exists()) {
-    for (const char* old : {"arm,cortex-a15-gic", "arm,gic-400", "arm,cortex-a9-gic"}) {
-      if (next_compatible(tree, {tree, -1}, old).exists()) {
-        return problem("the machine has a GICv2", "a GICv3 is needed (QEMU: -machine virt,gic-version=3)");
-      }
+    for (const char* compatible : dt::kGicV2Compatibles) {
+      if (const Node v2 = next_compatible(tree, {tree, -1}, compatible); v2.exists()) return read_gic_v2(v2, gic);
     }
-    return problem("the device tree has no arm,gic-v3 interrupt controller",
-                   "a GICv3 is needed (QEMU: -machine virt,gic-version=3)");
+    return problem("the device tree has no interrupt controller that is a GICv3 or a GICv2",
+                   "one is needed (QEMU: -machine virt,gic-version=3)");
   }
   const std::optional<Range> distributor = node.registers(0);
   if (!distributor) return problem("the GIC's node has no usable reg", "check the device tree with dtc -I dtb -O dts");
@@ -110,13 +141,7 @@ BoardResult<void> read_gic(const void* tree, GicInfo& gic) noexcept {
   }
   const Cells stride = node.cells("redistributor-stride");
   gic.redistributor_stride = stride.number(0, stride.count());
-  const std::optional<Interrupt> maintenance = node.interrupt(0);
-  if (!maintenance) {
-    return problem("the GIC's node has no maintenance interrupt",
-                   "virtualization needs it (QEMU: -machine virt,virtualization=on)");
-  }
-  gic.maintenance_intid = maintenance->intid;
-  return {};
+  return read_maintenance(node, gic);
 }
 
 BoardResult<void> read_timer(const void* tree, TimerInfo& timer) noexcept {
@@ -200,6 +225,12 @@ PsciConduit find_psci(const void* tree) noexcept {
     if (method == "hvc") return PsciConduit::hvc;
   }
   return PsciConduit::none;
+}
+
+BoardResult<GicInfo> find_gic(const void* tree) noexcept {
+  GicInfo gic{};
+  if (const BoardResult<void> read = read_gic(tree, gic); !read) return std::unexpected{read.error()};
+  return gic;
 }
 
 BoardResult<void> read_board(const void* tree, Board& board) noexcept {

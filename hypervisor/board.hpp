@@ -34,7 +34,11 @@ struct UartInfo {
 
 inline constexpr std::size_t kMaxRedistributorRegions = 16;
 struct GicInfo {
+  unsigned version{3};  // or 2, with virtualization extensions
   Range distributor;
+  Range cpu_interface;          // of a GICv2: GICC
+  Range interface_control;      // GICH
+  Range virtual_cpu_interface;  // GICV, which a guest gets
   std::array<Range, kMaxRedistributorRegions> redistributors{};
   std::size_t redistributor_count{};
   std::uint64_t redistributor_stride{};  // bytes; 0: as GICR_TYPER.VLPIS says
@@ -74,6 +78,8 @@ struct Board {
 // The console comes first, so that what else is wrong can be printed.
 [[nodiscard]] BoardResult<UartInfo> find_uart(const void* tree) noexcept;
 [[nodiscard]] PsciConduit find_psci(const void* tree) noexcept;
+// A GICv3, or a GICv2 with virtualization extensions.
+[[nodiscard]] BoardResult<GicInfo> find_gic(const void* tree) noexcept;
 [[nodiscard]] BoardResult<void> read_board(const void* tree, Board& board) noexcept;
 
 }  // namespace arm_vcpu::hv

@@ -10,6 +10,7 @@
 #include "check.hpp"
 #include "console.hpp"
 #include "gic.hpp"
+#include "guest_gic.hpp"
 #include "physical_cpus.hpp"
 #include "simulate.hpp"
 #include "smp.hpp"
@@ -92,7 +93,7 @@ diag::SchedulerSnapshot CpuLoop::snapshot() const noexcept {
 // --- who can run ----------------------------------------------------------------------------------------------------
 
 void CpuLoop::request(const VcpuSlot& slot) noexcept {
-  if (scheduler_.request(slot.place)) gic::send_sgi(smp::cpu(slot.cpu).mpidr, kKickSgi);
+  if (scheduler_.request(slot.place)) gic::send_sgi(smp::cpu(slot.cpu), kKickSgi);
 }
 
 void CpuLoop::note(VcpuSlot& slot) noexcept {
@@ -185,7 +186,7 @@ void CpuLoop::run() noexcept {
   scheduler_.set_slice(el2::counter_hz() / kSlicesPerSecond);
   physical_ = &physical_cpu();
   answers_ = physical_->vectors() == Vectors::answering;
-  doorbell_ = gic::sgi_request(this_cpu().mpidr, kDoorbellSgi);
+  doorbell_ = gic::sgi_request(this_cpu(), kDoorbellSgi);
   for (unsigned place = 0; place < count_; ++place) noted_ |= std::uint64_t{1} << place;
   let_guest_sleep();
   for (;;) {
@@ -250,9 +251,8 @@ bool CpuLoop::wakes_up(VcpuSlot& slot) noexcept {
     VgicCpuMask raised{};
     bool wakes = false;
     {
-      RecordingGicHw gic{slot};
       const LockGuard guard{slot.vm->lock_};
-      raised = slot.vm->vgic_->park(slot.index, gic);
+      raised = with_gic(slot, [&](auto& gic) noexcept { return slot.vm->vgic_->park(slot.index, gic); });
       wakes = has_deliverable(slot);
     }
     slot.vm->kick(raised, slot.index);
@@ -313,7 +313,6 @@ void CpuLoop::turn_off(VcpuSlot& slot) noexcept {
   if (loaded_ != nullptr) unload(now, Aarch64VCpu::Next::vcpu);
   Vm& vm = *slot.vm;
   Vgic& vgic = *vm.vgic_;
-  RecordingGicHw gic{slot};
   VgicCpuMask raised{};
   Result<> bound{};
   {
@@ -328,8 +327,10 @@ void CpuLoop::turn_off(VcpuSlot& slot) noexcept {
     if (bound) {
       loaded_ = &slot;
       vgic.direct(slot.index).doorbell.store(doorbell_, std::memory_order_relaxed);
-      vgic.load(slot.index, gic);
-      raised |= vgic.flush(slot.index, gic);
+      raised |= with_gic(slot, [&](auto& gic) noexcept {
+        vgic.load(slot.index, gic);
+        return vgic.flush(slot.index, gic);
+      });
     }
   }
   vm.kick(raised, slot.index);
@@ -348,7 +349,6 @@ void CpuLoop::turn_off(VcpuSlot& slot) noexcept {
 [[gnu::no_stack_protector]] void CpuLoop::unload(std::uint64_t now, Aarch64VCpu::Next next) noexcept {
   VcpuSlot& slot = *loaded_;
   Vm& vm = *slot.vm;
-  RecordingGicHw gic{slot};
   VgicCpuMask raised{};
   std::uint32_t active{};
   // Who has read it before posts, and rings: on_doorbell() finds that.
@@ -356,7 +356,7 @@ void CpuLoop::turn_off(VcpuSlot& slot) noexcept {
   const bool sleeps = slot.waits && scheduler_.is_blocked(slot.place);
   {
     const LockGuard guard{vm.lock_};
-    raised = vm.vgic_->save(slot.index, gic);
+    raised = with_gic(slot, [&](auto& gic) noexcept { return vm.vgic_->save(slot.index, gic); });
     active = vm.vgic_->take_physical_ppis(slot.index);
     CHECK(slot.vcpu->unbind(next).has_value());
     loaded_ = nullptr;
@@ -472,9 +472,10 @@ void CpuLoop::on_due(VcpuSlot& slot, std::uint64_t now) noexcept {
 
 // --- interrupts -----------------------------------------------------------------------------------------------------
 
-bool CpuLoop::handle_interrupt(std::uint32_t intid) noexcept {
+bool CpuLoop::handle_interrupt(std::uint32_t acknowledged) noexcept {
+  const std::uint32_t intid = gic::intid_of(acknowledged);
   if (intid == gic::kSpurious) return false;
-  gic::priority_drop(intid);
+  gic::priority_drop(acknowledged);
   if (intid == g_interrupts.virtual_timer || intid == g_interrupts.physical_timer) {
     on_guest_timer(intid == g_interrupts.virtual_timer ? kVirtualTimer : kPhysicalTimer);
     return must_leave_;
@@ -501,7 +502,7 @@ bool CpuLoop::handle_interrupt(std::uint32_t intid) noexcept {
   } else if (intid == g_interrupts.uart) {
     handle_console_input();
   }
-  gic::deactivate(intid);
+  gic::deactivate(acknowledged);
   // At each interrupt, not only at the timer's own: one that comes without end may keep that from being taken.
   if (in_guest_) {
     if (const std::uint64_t now = el2::counter_ticks(); now >= next_sample_) {
@@ -513,9 +514,21 @@ bool CpuLoop::handle_interrupt(std::uint32_t intid) noexcept {
   return must_leave_;
 }
 
+// A vCPU that waits and is loaded, with nothing but this: as the vector would have delivered it.
+template <class Deliver>
+bool CpuLoop::wakes_at_once(Deliver deliver) noexcept {
+  VcpuSlot& slot = *loaded_;
+  if (slot.looks || !scheduler_.is_blocked(slot.place) || !slot.waits) return false;
+  if (!with_gic(slot, [&](auto& gic) noexcept { return deliver(*slot.vm->vgic_, slot.index, gic); })) return false;
+  wake(slot);
+  return true;
+}
+
 // Somebody posted SGIs for a vCPU that was loaded here when they looked. It may have made room for another one since.
 void CpuLoop::on_doorbell() noexcept {
-  if (loaded_ != nullptr && !in_guest_) (void)wakes_at_once(&Vgic::deliver_posted<RecordingGicHw>);
+  if (loaded_ != nullptr && !in_guest_) {
+    (void)wakes_at_once([](Vgic& vgic, unsigned vcpu, auto& gic) noexcept { return vgic.deliver_posted(vcpu, gic); });
+  }
   for (unsigned place = 0; place < count_; ++place) {
     VcpuSlot& slot = *slots_[place];
     if (slot.vm->vgic_->direct(slot.index).posted.load(std::memory_order_relaxed) != 0) note(slot);
@@ -527,18 +540,11 @@ void CpuLoop::on_guest_timer(const GuestTimer& timer) noexcept {
   // One that became pending for the vCPU that was here before may still be delivered.
   const std::uint64_t ctl = timer.is_virtual ? VCPU_READ_SYSREG(cntv_ctl_el0) : VCPU_READ_SYSREG(cntp_ctl_el0);
   if (loaded_ == nullptr || !is_up(ctl)) return gic::deactivate(timer.intid());
-  if (timer.is_virtual && !in_guest_ && wakes_at_once(&Vgic::deliver_timer<RecordingGicHw>)) return;
+  if (timer.is_virtual && !in_guest_ &&
+      wakes_at_once([](Vgic& vgic, unsigned vcpu, auto& gic) noexcept { return vgic.deliver_timer(vcpu, gic); })) {
+    return;
+  }
   raise_linked(timer.guest_intid);
-}
-
-// A vCPU that waits and is loaded, with nothing but this: as the vector would have delivered it.
-bool CpuLoop::wakes_at_once(bool (Vgic::*deliver)(unsigned, RecordingGicHw&)) noexcept {
-  VcpuSlot& slot = *loaded_;
-  if (slot.looks || !scheduler_.is_blocked(slot.place) || !slot.waits) return false;
-  RecordingGicHw gic{slot};
-  if (!((*slot.vm->vgic_).*deliver)(slot.index, gic)) return false;
-  wake(slot);
-  return true;
 }
 
 // The counters of a vCPU that is not loaded stand still.
@@ -574,8 +580,8 @@ void CpuLoop::idle() noexcept {
   arm(latest);
   el2::isb();
   el2::wfi();  // a pending physical interrupt ends it, although EL2 masks them
-  for (std::uint32_t intid = gic::acknowledge(); intid != gic::kSpurious; intid = gic::acknowledge()) {
-    (void)handle_interrupt(intid);
+  for (gic::Acknowledged taken = gic::acknowledge(); taken != gic::kSpurious; taken = gic::acknowledge()) {
+    (void)handle_interrupt(taken);
   }
 }
 

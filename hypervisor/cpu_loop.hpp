@@ -9,13 +9,11 @@
 #include <cstdint>
 #include <optional>
 
-#include "arm_vcpu/el2/gic_hw.hpp"
 #include "scheduler.hpp"
 #include "vm.hpp"
 
 namespace arm_vcpu::hv {
 
-class RecordingGicHw;
 struct GuestTimer;
 
 class CpuLoop {
@@ -35,8 +33,8 @@ class CpuLoop {
   // The same from this CPU.
   void note(VcpuSlot& slot) noexcept;
 
-  // An interrupt that was acknowledged. True: the vCPU that runs has to leave the guest.
-  [[nodiscard]] bool handle_interrupt(std::uint32_t intid) noexcept;
+  // An interrupt that was acknowledged, as a gic::Acknowledged. True: the vCPU that runs has to leave the guest.
+  [[nodiscard]] bool handle_interrupt(std::uint32_t acknowledged) noexcept;
 
   // The guest that runs here is interrupted at `at` (ticks), at the latest: something waits for its time.
   void look_by(std::uint64_t at) noexcept;
@@ -70,7 +68,8 @@ class CpuLoop {
   void on_timer() noexcept;
   void on_doorbell() noexcept;
   void on_guest_timer(const GuestTimer& timer) noexcept;
-  [[nodiscard]] bool wakes_at_once(bool (Vgic::*deliver)(unsigned, RecordingGicHw&)) noexcept;
+  template <class Deliver>
+  [[nodiscard]] bool wakes_at_once(Deliver deliver) noexcept;
   void on_pmu() noexcept;
   void raise_linked(std::uint32_t intid) noexcept;
   void on_due(VcpuSlot& slot, std::uint64_t now) noexcept;

@@ -98,6 +98,13 @@ std::optional<Range> Node::registers(unsigned index) const noexcept {
   return range;
 }
 
+bool Node::is_gic_v2() const noexcept {
+  for (const char* compatible : kGicV2Compatibles) {
+    if (is_compatible(compatible)) return true;
+  }
+  return false;
+}
+
 std::optional<Interrupt> Node::interrupt(unsigned index) const noexcept {
   // The interrupt parent is inherited from the nearest ancestor that names one; interrupts-extended names one each.
   const bool extended = has("interrupts-extended");
@@ -117,8 +124,9 @@ std::optional<Interrupt> Node::interrupt(unsigned index) const noexcept {
       at += width;
       continue;
     }
-    if (width < 3 || !controller.is_compatible("arm,gic-v3")) return std::nullopt;
-    // [dtbinding] "ARM Generic Interrupt Controller, version 3": type, number, flags.
+    if (width < 3 || !(controller.is_compatible("arm,gic-v3") || controller.is_gic_v2())) return std::nullopt;
+    // [dtbinding] "ARM Generic Interrupt Controller, version 3", and "v1 and v2" without extended ones: type,
+    // number, flags.
     constexpr std::uint32_t kFirst[] = {32, 16, 4096, 1056};  // SPI, PPI, extended SPI, extended PPI
     const std::uint32_t type = list.at(at);
     if (type >= 4) return std::nullopt;

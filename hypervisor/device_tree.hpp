@@ -35,6 +35,10 @@ class Cells {
 // Whether the other functions may look into it.
 [[nodiscard]] bool is_whole(std::span<const std::byte> tree) noexcept;
 
+// [dtbinding] "ARM Generic Interrupt Controller v1 and v2"
+inline constexpr const char* kGicV2Compatibles[] = {"arm,gic-400", "arm,cortex-a15-gic", "arm,cortex-a7-gic",
+                                                    "arm,cortex-a9-gic"};
+
 class Node {
  public:
   Node(const void* tree, int offset) noexcept : tree_{tree}, offset_{offset} {}
@@ -47,12 +51,13 @@ class Node {
   [[nodiscard]] Cells cells(const char* property) const noexcept;
   [[nodiscard]] std::string_view text(const char* property) const noexcept;  // the first string; empty without
   [[nodiscard]] bool is_compatible(const char* with) const noexcept;
+  [[nodiscard]] bool is_gic_v2() const noexcept;
   [[nodiscard]] bool is_enabled() const noexcept;  // status
 
   // Entry `index` of `reg`, as the CPU sees it. Empty: no such entry, or no bus translates it.
   [[nodiscard]] std::optional<Range> registers(unsigned index) const noexcept;
 
-  // Interrupt `index`, when it is wired to a GICv3; node of the interrupt parent in `parent` if wanted.
+  // Interrupt `index`, when it is wired to a GICv3 or a GICv2; node of the interrupt parent in `parent` if wanted.
   [[nodiscard]] std::optional<Interrupt> interrupt(unsigned index) const noexcept;
   // The index of a name in a list of strings such as interrupt-names.
   [[nodiscard]] std::optional<unsigned> index_of(const char* property, const char* name) const noexcept;

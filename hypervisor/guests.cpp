@@ -117,7 +117,10 @@ Bundle parse_bundle(const Board& board) noexcept {
   }
   const auto bundle =
       Bundle::parse({pointer_to<const std::byte>(board.bundle.base), static_cast<std::size_t>(board.bundle.bytes)},
-                    {.vcpus_per_vm = kMaxVcpus, .physical_cpus = smp::count(), .mte = probe().mte()});
+                    {.vcpus_per_vm = kMaxVcpus,
+                     .physical_cpus = smp::count(),
+                     .mte = probe().mte(),
+                     .gic_version = board.gic.version});
   if (!bundle) {
     if (bundle.error().reason == BundleReason::bad_kernel) {
       explain_start_up_error(bundle.error().node.view(), {.code = static_cast<Errc>(bundle.error().value)},
@@ -181,6 +184,8 @@ void hypervisor_main(Platform& platform) noexcept {
       .virtual_timer_intid = platform.board.timer.virtual_intid,
       .physical_timer_intid = platform.board.timer.physical_intid,
       .pmu_intid = platform.board.pmu_intid,
+      .gic_version = platform.board.gic.version,
+      .gicv = platform.board.gic.virtual_cpu_interface.base,
       .psci = {.workarounds = workarounds_of(capabilities.id.id_aa64pfr0_el1, capabilities.id.id_aa64pfr1_el1,
                                              firmware.workarounds)},
       .entropy = entropy_source(firmware)};

@@ -53,9 +53,11 @@ void set_log_level_from(std::string_view bootargs) noexcept {
   }
 }
 
-void check_exception_level(PsciConduit conduit) noexcept {
+void check_exception_level(const void* tree, PsciConduit conduit) noexcept {
   const unsigned el = el2::current_el();
-  explain_this_cpu();
+  // A GICv2 is not the CPU's: start_gic() looks at it.
+  const BoardResult<GicInfo> gic = find_gic(tree);
+  explain_this_cpu({.virtual_gic = !gic || gic->version != 2});
   if (el != 2) {
     finish_failed(
         "entered at EL{}; EL2 is needed (QEMU: -machine virt,virtualization=on; board: firmware that enters at EL2)",
@@ -76,6 +78,9 @@ void check_exception_level(PsciConduit conduit) noexcept {
 
 void start_gic(const GicInfo& info) noexcept {
   hv::value_or_finish(mmu::map_device(info.distributor), "mapping the GIC's distributor");
+  for (const Range& frame : {info.cpu_interface, info.interface_control}) {
+    if (frame.bytes != 0) hv::value_or_finish(mmu::map_device(frame), "mapping the GICv2's CPU interface");
+  }
   for (std::size_t i = 0; i < info.redistributor_count; ++i) {
     hv::value_or_finish(mmu::map_device(info.redistributors[i]), "mapping the GIC's redistributors");
   }
@@ -91,7 +96,7 @@ void start_gic(const GicInfo& info) noexcept {
   const PsciConduit conduit = find_psci(tree);
   host_psci::init(conduit);
   start_console(tree);
-  check_exception_level(conduit);
+  check_exception_level(tree, conduit);
 
   Board& board = g_platform.board;
   value_or_finish(read_board(tree, board));
@@ -102,8 +107,8 @@ void start_gic(const GicInfo& info) noexcept {
   g_platform.pa_bits = mmu::physical_address_bits();
   g_platform.list_registers = gic::list_registers();
 
-  log(Level::info, "arm_vcpu {} on {} CPUs, EL2, PA {} bits, GICv3 {} list registers, {} MiB", VCPU_VERSION,
-      smp::count(), g_platform.pa_bits, g_platform.list_registers, board.ram.bytes() >> 20);
+  log(Level::info, "arm_vcpu {} on {} CPUs, EL2, PA {} bits, GICv{} {} list registers, {} MiB", VCPU_VERSION,
+      smp::count(), g_platform.pa_bits, board.gic.version, g_platform.list_registers, board.ram.bytes() >> 20);
   log(Level::debug, "{}; image at {:x}, device tree at {:x}, bundle at {:x} ({} bytes), {} MiB free", board.model,
       image_range().base, board.tree.base, board.bundle.base, board.bundle.bytes, memory::bytes_left() >> 20);
   if (board.cpus.unusable != 0) log(Level::warn, "{} CPUs of the device tree cannot be used", board.cpus.unusable);

@@ -26,6 +26,7 @@ struct alignas(128) PerCpu {
   std::atomic<bool> online;
   std::atomic<WorkFunction> work;  // null: idle
   void* work_argument;
+  std::uint8_t gic_target;  // of a GICv2: the bit of this CPU's interface, found by gic::init_this_cpu()
 };
 
 static_assert(offsetof(PerCpu, panic.stack_top) == HV_PERCPU_EMERGENCY_TOP);

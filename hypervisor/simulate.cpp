@@ -3,10 +3,10 @@
 
 #include <array>
 
-#include "arm_vcpu/el2/gic_hw.hpp"
 #include "arm_vcpu/el2/sysreg.hpp"
 #include "console.hpp"
 #include "gic.hpp"
+#include "guest_gic.hpp"
 #include "trace_area.hpp"
 #include "verdict.hpp"
 #include "vm.hpp"
@@ -109,8 +109,11 @@ void vcpu_starts(VcpuSlot& slot) noexcept {
     case Failure::no_ticks: return gic::disable_private(guest_machine::kVirtualTimerIntid);
     case Failure::maintenance_storm:
       // Underflow is asked for although no interrupt waits: it is asserted for good.
-      el2::GicHw::write_ich_hcr(
-          arm_vcpu::gic::IchHcr{}.with<arm_vcpu::gic::IchHcr::En>(true).with<arm_vcpu::gic::IchHcr::UIE>(true));
+      (void)with_gic(slot, [](auto& gic) noexcept {
+        using arm_vcpu::gic::IchHcr;
+        gic.write_ich_hcr(IchHcr{}.with<IchHcr::En>(true).template with<IchHcr::UIE>(true));
+        return 0;
+      });
       return;
     default: return;
   }

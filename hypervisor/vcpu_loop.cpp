@@ -9,6 +9,7 @@
 #include "check.hpp"
 #include "console.hpp"
 #include "cpu_loop.hpp"
+#include "guest_gic.hpp"
 #include "simulate.hpp"
 #include "trace_area.hpp"
 
@@ -41,7 +42,7 @@ void VcpuLoop::flush() noexcept {
   VgicCpuMask raised{};
   {
     const LockGuard guard{vm_.lock_};
-    raised = vgic().flush(slot_.index, gic_);
+    raised = with_gic(slot_, [this](auto& gic) noexcept { return vgic().flush(slot_.index, gic); });
   }
   vm_.kick(raised, slot_.index);
 }
@@ -102,7 +103,7 @@ void record_injection(const VcpuSlot& slot, std::uint32_t intid, unsigned target
   bool wakes = false;
   {
     const LockGuard guard{vm_.lock_};
-    raised = vgic().park(slot_.index, gic_);
+    raised = with_gic(slot_, [this](auto& gic) noexcept { return vgic().park(slot_.index, gic); });
     wakes = vgic().has_deliverable(slot_.index);
   }
   vm_.kick(raised, slot_.index);
@@ -184,7 +185,8 @@ void VcpuLoop::write_sysreg(const Exit::SysRegWrite& write) noexcept {
     VgicCpuMask raised{};
     {
       const LockGuard guard{vm_.lock_};
-      raised = vgic().deactivate(slot_.index, gic_, static_cast<std::uint32_t>(write.value & 0xFF'FFFF));
+      const auto intid = static_cast<std::uint32_t>(write.value & 0xFF'FFFF);
+      raised = with_gic(slot_, [&](auto& gic) noexcept { return vgic().deactivate(slot_.index, gic, intid); });
     }
     vm_.kick(raised, slot_.index);
     CHECK(vcpu().complete_sysreg_write().has_value());
@@ -203,7 +205,9 @@ template <bool kIsWrite>
   {
     const LockGuard guard{vm_.lock_};
     if (vgic().contains(ipa)) {
-      if (vgic().has_news(slot_.index)) raised = vgic().sync(slot_.index, gic_);
+      if (vgic().has_news(slot_.index)) {
+        raised = with_gic(slot_, [this](auto& gic) noexcept { return vgic().sync(slot_.index, gic); });
+      }
       if constexpr (kIsWrite) {
         raised |= vgic().mmio_write(slot_.index, ipa, width, data);
       } else {

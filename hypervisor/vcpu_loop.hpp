@@ -2,35 +2,15 @@
 // What a vCPU does while it is on a CPU: enter, act on the exit, enter again.
 #pragma once
 
-#include "arm_vcpu/el2/gic_hw.hpp"
 #include "vm.hpp"
 
 namespace arm_vcpu::hv {
-
-// The GIC's hypervisor registers, with a trace record of each interrupt that goes into a list register.
-class RecordingGicHw : public el2::GicHw {
- public:
-  explicit RecordingGicHw(VcpuSlot& slot) noexcept : slot_{slot} {}
-
-  void write_ich_lr(unsigned n, arm_vcpu::gic::IchLr lr) noexcept {
-    el2::GicHw::write_ich_lr(n, lr);
-    if (lr.get<arm_vcpu::gic::IchLr::Pending>()) {
-      slot_.vcpu->record({.far = n,
-                          .hpfar = lr.raw,
-                          .data = lr.get<arm_vcpu::gic::IchLr::vINTID>(),
-                          .kind = trace::Kind::irq_delivered});
-    }
-  }
-
- private:
-  VcpuSlot& slot_;
-};
 
 class CpuLoop;
 
 class VcpuLoop final : public MmioResponder {
  public:
-  VcpuLoop(VcpuSlot& slot, CpuLoop& cpu) noexcept : slot_{slot}, vm_{*slot.vm}, cpu_{cpu}, gic_{slot} {}
+  VcpuLoop(VcpuSlot& slot, CpuLoop& cpu) noexcept : slot_{slot}, vm_{*slot.vm}, cpu_{cpu} {}
 
   enum class Leave : std::uint8_t {
     asked,       // by the CPU
@@ -87,7 +67,6 @@ class VcpuLoop final : public MmioResponder {
   VcpuSlot& slot_;
   Vm& vm_;
   CpuLoop& cpu_;
-  RecordingGicHw gic_;
   Leave leave_{Leave::stops};
 };
 

@@ -115,7 +115,9 @@ Result<> Vm::build(unsigned id, const BundleVm& config, std::span<const unsigned
     if (const std::uint64_t aff0 = guest_machine::affinity_of(i) & 0xFF; aff0 < peers_.by_aff0.size()) {
       if (peers_.by_aff0[aff0] == nullptr) peers_.by_aff0[aff0] = &direct;
     }
-    slots_[i].vcpu->set_vector_answers(&published_, &direct, &peers_);
+    // The vector writes list registers, and acknowledges, by system registers only.
+    const bool is_v2 = environment.gic_version == 2;
+    slots_[i].vcpu->set_vector_answers(&published_, is_v2 ? nullptr : &direct, &peers_);
   }
   if (const Result<> loaded = load(); !loaded) return loaded;
   if (const auto found = doctor_.preflight()) {
@@ -154,6 +156,10 @@ Result<> Vm::map_memory() noexcept {
   executable_[0] = {ram_.ipa, ram_.ipa + ram_.bytes};
   if (const Result<> mapped = map(ram_, stage2::kGuestRam); !mapped) return mapped;
   if (const Result<> mapped = map_stolen_time(); !mapped) return mapped;
+  if (environment.gic_version == 2) {
+    gicv_ = {guest_machine::kGicc.base, environment.gicv, arm_vcpu::gic::kGicV2CpuInterfaceBytes};
+    if (const Result<> mapped = map(gicv_, stage2::kGuestDevice); !mapped) return mapped;
+  }
   if (config_.kernel) return {};
 
   return map_flash();
@@ -251,8 +257,10 @@ Result<> Vm::add_scratch_device() noexcept {
 Result<> Vm::create_interrupt_controller(const Capabilities& caps) noexcept {
   std::array<std::uint64_t, kMaxVcpus> affinities{};
   for (unsigned i = 0; i < vcpu_count_; ++i) affinities[i] = guest_machine::affinity_of(i);
-  Result<Vgic> vgic = Vgic::create({.gicd_base = guest_machine::kGicd.base,
+  Result<Vgic> vgic = Vgic::create({.version = environment_->gic_version,
+                                    .gicd_base = guest_machine::kGicd.base,
                                     .gicr_base = guest_machine::kGicr.base,
+                                    .gicc_base = guest_machine::kGicc.base,
                                     .affinities = std::span{affinities}.first(vcpu_count_),
                                     .vtr = arm_vcpu::gic::IchVtr::from(caps.id.ich_vtr_el2)},
                                    std::span{vgic_cpus_}.first(vcpu_count_), vgic_spis_);
@@ -282,6 +290,7 @@ Result<> Vm::load() noexcept {
   if (!config_.ramdisk.empty()) copy(ram_.at(layout_.ramdisk.base), config_.ramdisk);
   GuestFdtConfig fdt{.ram = ram,
                      .cpus = vcpu_count_,
+                     .gic_version = environment_->gic_version,
                      .cpu_compatible = cpu_compatible_of(VCPU_READ_SYSREG(midr_el1)),
                      .bootargs = config_.bootargs,
                      .pmu = slots_[0].vcpu->has_pmu(),

@@ -75,6 +75,8 @@ struct VmEnvironment {
   std::uint32_t virtual_timer_intid;   // physical PPI of the virtual timer
   std::uint32_t physical_timer_intid;  // and of the EL1 physical timer
   std::uint32_t pmu_intid;             // of the performance monitors; 0: guests have none
+  unsigned gic_version;                // guests get what the machine has
+  std::uint64_t gicv;                  // of a GICv2: physical address of the virtual CPU interface
   PsciConfig psci;
   EntropySource entropy;
 };
@@ -168,6 +170,7 @@ class Vm final : public VirtualInterrupts {
   Backing flash_{};
   Backing erased_{};  // what the rest of the flash banks shows
   Backing stolen_time_{};
+  Backing gicv_{};   // the CPU interface of a GICv2's guest; empty: it has system registers
   SveState* sve_{};  // one for each vCPU; null: the VM has no SVE
   GuestLayout layout_{};
   std::optional<GuestMemory> memory_;

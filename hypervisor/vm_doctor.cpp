@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vm_doctor.hpp"
 
-#include "arm_vcpu/el2/gic_hw.hpp"
 #include "arm_vcpu/el2/sysreg.hpp"
 #include "arm_vcpu/trace/diagnosis_replay.hpp"
 #include "console.hpp"
 #include "cpu_loop.hpp"
+#include "guest_gic.hpp"
 #include "layout.hpp"
 #include "per_cpu.hpp"
 #include "trace_area.hpp"
@@ -175,9 +175,14 @@ void VmDoctor::learn_configuration() noexcept {
   const auto device = [&](std::string_view name, const IpaRange& range, AccessWidths widths) {
     devices_[device_count_++] = {name, range.base, range.bytes, widths};
   };
-  device("intc@8000000 distributor", guest_machine::kGicd, kAllWidths);
-  device("intc@8000000 redistributors", {guest_machine::kGicr.base, 0x20000 * std::uint64_t{vm_.vcpu_count_}},
-         kAllWidths);
+  if (vm_.gicv_.bytes != 0) {  // the CPU interface, but for its page of GICC_DIR, is no business of ours
+    device("intc@8000000 distributor", {guest_machine::kGicd.base, arm_vcpu::gic::kGicV2DistributorBytes}, kAllWidths);
+    device("intc@8000000 GICC_DIR", {vm_.gicv_.ipa + vm_.gicv_.bytes, vm_.gicv_.bytes}, kAllWidths);
+  } else {
+    device("intc@8000000 distributor", guest_machine::kGicd, kAllWidths);
+    device("intc@8000000 redistributors", {guest_machine::kGicr.base, 0x20000 * std::uint64_t{vm_.vcpu_count_}},
+           kAllWidths);
+  }
   device("pl011@9000000", guest_machine::kUart, kWidthsUpToWord);
   if (vm_.config_.scratch_device) device("scratch@a000000", guest_machine::kScratch, kAllWidths);
   const auto loaded = [&](std::string_view name, const IpaRange& range) {
@@ -258,7 +263,7 @@ bool VmDoctor::sleeps_for_good(const VcpuSlot& slot) noexcept {
   }
   const LockGuard guard{vm_.lock_};
   for (const VgicIrq& irq : vm_.vgic_cpus_[slot.index].irqs) {
-    if (irq.enabled) return false;
+    if (irq.enabled && !irq.by_source) return false;  // SGIs of a GICv2 are always enabled; nobody is there to send one
   }
   for (const VgicIrq& irq : vm_.vgic_spis_) {
     if (irq.enabled) return false;
@@ -323,12 +328,14 @@ std::optional<diag::Code> VmDoctor::examine(VcpuSlot* slot, const diag::Trigger&
                                       .cntvoff_el2 = registers.cntvoff_el2,
                                       .now = el2::counter_ticks()};
     const unsigned count = vcpu.capabilities().list_registers();
-    for (unsigned n = 0; n < count; ++n) lrs[n] = el2::GicHw::read_ich_lr(n);
-    state.interrupts = diag::InterruptSnapshot{.lr = std::span{lrs}.first(count),
-                                               .hcr = el2::GicHw::read_ich_hcr(),
-                                               .misr = el2::GicHw::read_ich_misr(),
-                                               .vmcr = el2::GicHw::read_ich_vmcr(),
-                                               .irqs = view_interrupts(subject.index)};
+    state.interrupts = with_gic(subject, [&](auto& gic) noexcept {
+      for (unsigned n = 0; n < count; ++n) lrs[n] = gic.read_ich_lr(n);
+      return diag::InterruptSnapshot{.lr = std::span{lrs}.first(count),
+                                     .hcr = gic.read_ich_hcr(),
+                                     .misr = gic.read_ich_misr(),
+                                     .vmcr = gic.read_ich_vmcr()};
+    });
+    state.interrupts->irqs = view_interrupts(subject.index);
     state.scheduler = this_cpu_loop().snapshot();
     state.records = records_of(trace_area::ring(this_cpu().index), past.records_end);
   }
@@ -362,8 +369,8 @@ std::optional<diag::Code> VmDoctor::preflight() noexcept {
 
 // --- without a VM ---------------------------------------------------------------------------------------------------
 
-void explain_this_cpu() noexcept {
-  const Result<> supported = check_hardware_support(probe(), {});
+void explain_this_cpu(const Requirements& wanted) noexcept {
+  const Result<> supported = check_hardware_support(probe(), wanted);
   if (!supported) explain_start_up_error("hypervisor", supported.error(), Requirements{}.ipa_bits);
 }
 

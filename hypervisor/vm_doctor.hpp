@@ -120,7 +120,7 @@ class VmDoctor {
 };
 
 // AV0001 when this CPU, or the Exception level that it was entered at, cannot run guests; nothing otherwise.
-void explain_this_cpu() noexcept;
+void explain_this_cpu(const Requirements& wanted) noexcept;
 
 // AV0031 when the former run of the hypervisor ended without an order.
 void explain_former_run() noexcept;

@@ -48,9 +48,20 @@ def _command(fault: Fault, cpu: str, folder: Path) -> list[str]:
     bundle.compile_dts(dts, dtb)
     words = qemu.command(cpu, 1 if fault.shared else fault.cpus, qemu.memory_mib(MEMORY_MIB, dtb), dtb, False, [])
     words[words.index("-machine") + 1] = fault.machine
+    if fault.tree:
+        words += ["-dtb", str(_changed_tree(words, fault.tree, folder / "machine.dtb"))]
     if fault.reboots:
         words.remove("-no-reboot")
     return words
+
+
+def _changed_tree(words: list[str], change: tuple[str, ...], tree: Path) -> Path:
+    dump = [f"{word},dumpdtb={tree}" if before == "-machine" else word for before, word in zip(["", *words], words)]
+    for command in (dump, ["fdtput", "-t", "x", str(tree), *change]):
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise ui.Failure(f"fault: {command[0]} ended with {done.returncode}: {done.stderr.strip()}")
+    return tree
 
 
 class _Outcome:

@@ -25,7 +25,7 @@ def main(argv: list[str]) -> int:
         cpus = physical_cpus(options, totals, "run")
         dtb = folder / "bundle.dtb"
         words = qemu.command(options.cpu, cpus, qemu.memory_mib(totals.memory_mib, dtb), dtb, options.icount,
-                             options.qemu_arg, semihosting=bool(options.trace), mte=totals.mte)
+                             options.qemu_arg, semihosting=bool(options.trace), mte=totals.mte, gic=options.gic)
         return _boot(options, words)
 
 
@@ -73,7 +73,7 @@ def _make_bundle(options: argparse.Namespace, folder: Path) -> bundle.Totals:
     vm = bundle.SingleVm(kernel, options.firmware, initrd, run_options.bootargs(options), options.vcpus or 1,
                          options.memory or 512, options.log or "info", options.recorder or "on", options.trace,
                          options.vectors,
-                         options.pmu or "on", options.smc_allow or [], options.sve, options.mte or "off")
+                         options.pmu or "on", options.smc_allow or [], options.sve, options.mte or "off", options.gic)
     if kernel:
         run_options.check_fits(kernel, initrd, vm.memory_mib)
     dts = folder / "bundle.dts"

@@ -31,6 +31,7 @@ class Fault:
     image: str = ""  # a file of the build in place of guests/faults.img
     content: bytes = b""  # or one of these bytes
     machine: str = "virt,virtualization=on,gic-version=3"
+    tree: tuple[str, ...] = ()  # a node of the machine's device tree, a property, and the cells that it has instead
     reboots: bool = False
     seconds: float = 15.0
 
@@ -44,8 +45,8 @@ _ELF = b"\x7fELF\x02\x01\x01" + bytes(9) + struct.pack("<HHI", 2, 183, 1) + byte
 
 FAULTS = [
     Fault("no-el2", START, 1, "a machine without EL2", machine="virt,gic-version=3"),
-    Fault("gic-v2", START, 1, "a GICv2, which a vCPU cannot use", machine="virt,virtualization=on,gic-version=2",
-          cpu="cortex-a57"),
+    Fault("gic-v2", START, 1, "a GICv2 without virtualization extensions", machine="virt,virtualization=on,gic-version=2",
+          cpu="cortex-a57", tree=("/intc@8000000", "reg", "0", "8000000", "0", "10000", "0", "8010000", "0", "10000")),
     _simulated("ipa-size", START, 1, "RAM of 1 PiB on a CPU with 40 bits of physical address", cpu="cortex-a53"),
     _simulated("start-level", START, 8, "VTCR_EL2.SL0 does not fit the root table", cpu="cortex-a57"),
     Fault("zeroes", START, 12, "the kernel is a file of zeroes", content=bytes(4096)),

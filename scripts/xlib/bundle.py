@@ -33,6 +33,7 @@ class SingleVm:
     smc_allow: list[tuple[int, int]] = field(default_factory=list)
     sve_bits: int | None = None  # None: as long as the CPU has
     mte: str = "off"
+    gic: int = 3
 
 
 @dataclass
@@ -77,7 +78,7 @@ def source(vm: SingleVm) -> str:
         lines.append('ramdisk = "initrd";')
     if vm.bootargs:
         lines.append(f"bootargs = {quoted(vm.bootargs)};")
-    lines += [f"cpus = <{vm.cpus}>;", f"memory-mib = <{vm.memory_mib}>;", "gic-version = <3>;",
+    lines += [f"cpus = <{vm.cpus}>;", f"memory-mib = <{vm.memory_mib}>;", f"gic-version = <{vm.gic}>;",
               f'pmu = "{vm.pmu}";']
     if vm.smc_allow:
         lines.append("smc-allow = <" + " ".join(f"{n:#x}" for pair in vm.smc_allow for n in pair) + ">;")

@@ -14,9 +14,10 @@ PR_SET_PDEATHSIG = 1
 
 
 def command(cpu: str, cpus: int, memory_mib: int, bundle: Path, icount: bool, extra: list[str],
-            semihosting: bool = False, mte: bool = False) -> list[str]:
+            semihosting: bool = False, mte: bool = False, gic: int = 3) -> list[str]:
     """Raw bytes on standard input and output are the console; nothing else of QEMU is on the terminal."""
-    words = [PROGRAM, "-nodefaults", "-no-reboot", "-machine", "virt,virtualization=on,gic-version=3" + (",mte=on" if mte else ""), "-cpu", cpu,
+    machine = f"virt,virtualization=on,gic-version={gic}" + (",mte=on" if mte else "")
+    words = [PROGRAM, "-nodefaults", "-no-reboot", "-machine", machine, "-cpu", cpu,
              # Several host threads trip an assertion of QEMU 7.2 in the EL2 timers.
              "-accel", "tcg,thread=single", "-smp", str(cpus), "-m", str(memory_mib),
              "-nic", "none", "-display", "none", "-monitor", "none",

@@ -69,7 +69,8 @@ def _parser() -> _Parser:
     p.add_argument("--memory", metavar="MIB", type=int, help="RAM of the guest in MiB (default 512)")
     p.add_argument("--vm", metavar="FILE.dts", action="append", help="a bundle, in place of all the options above")
     p.add_argument("--cpu", metavar="MODEL", default=DEFAULT_CPU, help=f"QEMU's CPU model (default {DEFAULT_CPU})")
-    p.add_argument("--gic", metavar="VERSION", default="3", help="version of the interrupt controller; only 3")
+    p.add_argument("--gic", metavar="VERSION", default="3",
+                   help="version of the interrupt controller, the machine's and the guests': 2 or 3 (default 3)")
     p.add_argument("--pmu", choices=["on", "off"], help="the guests' performance monitors (default on)")
     p.add_argument("--sve", metavar="BITS", type=_sve_bits, help="longest SVE vector of the guest, a multiple of 128 up to "
                    "2048, or off (default: what the CPU has)")
@@ -173,8 +174,9 @@ def parse(argv: list[str]) -> argparse.Namespace:
     _in_range("--vcpus", options.vcpus, 1, MAX_VCPUS)
     _in_range("--memory", options.memory, MIN_MEMORY_MIB, MAX_MEMORY_MIB)
     _in_range("--pcpus", options.pcpus, 1, MAX_PCPUS)
-    if options.gic != "3":
-        _refuse(f"--gic {options.gic}: only version 3 is supported")
+    if options.gic not in ("2", "3"):
+        _refuse(f"--gic {options.gic}: there are versions 2 and 3")
+    options.gic = int(options.gic)
     if options.timeout is not None and not options.timeout > 0:
         _refuse(f"--timeout {options.timeout:g}: give a number of seconds above 0")
     if options.log is not None and options.log not in bundle.LOG_LEVELS:

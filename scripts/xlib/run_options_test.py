@@ -30,7 +30,7 @@ class OptionsTest(unittest.TestCase):
 
     def test_bad_values(self):
         for text, why in (("--vcpus 0", "out of range"), ("--vcpus 9", "1 to 8"), ("--vcpus two", "invalid int"),
-                          ("--memory 1", "out of range"), ("--pcpus 0", "out of range"), ("--gic 2", "only version 3"),
+                          ("--memory 1", "out of range"), ("--pcpus 0", "out of range"), ("--gic 4", "versions 2 and 3"),
                           ("--smc-allow x", "invalid"), ("--sve 100", "invalid"), ("--sve 0", "invalid"), ("--sve 2176", "invalid"), ("--smc-allow 2-1", "invalid"),
                           ("--vm a --smc-allow 1", "do not go together"), ("--mte yes", "invalid choice"),
                           ("--mte", "expected one argument"),

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""U-Boot for QEMU's arm64 virt machine, as a firmware guest: to its prompt, an answer, power off."""
+"""U-Boot for QEMU's arm64 virt machine, as a firmware guest: to its prompt, an answer, power off. Arguments: options of
+`./x run`."""
+import sys
+
 from harness import BOOT_SECONDS, Machine, check, run
 
 UBOOT = "/usr/lib/u-boot/qemu_arm64/u-boot.bin"
 
 
 def test() -> None:
-    with Machine("--firmware", UBOOT) as machine:
+    with Machine("--firmware", UBOOT, *sys.argv[1:]) as machine:
         machine.expect(r"U-Boot 20\d\d\.", BOOT_SECONDS)
         machine.expect(r"Hit any key to stop autoboot", BOOT_SECONDS)
         machine.send(" ")

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`reboot` boots again, every time with all CPUs; `poweroff` then ends with status 0. Argument: number of vCPUs."""
+"""`reboot` boots again, every time with all CPUs; `poweroff` then ends with status 0. Arguments: number of
+vCPUs, options of `./x run`."""
 import sys
 
 from harness import Machine, check, run
@@ -7,7 +8,7 @@ from harness import Machine, check, run
 
 def test() -> None:
     count = sys.argv[1]
-    with Machine("--vcpus", count) as machine:
+    with Machine("--vcpus", count, *sys.argv[2:]) as machine:
         machine.boot()
         machine.shell("echo before > /tmp/mark")
         for _ in range(2):

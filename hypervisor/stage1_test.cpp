@@ -40,6 +40,20 @@ TEST_F(Stage1Test, UsesTheLargestBlocksThatFit) {
   EXPECT_EQ(map.tables_used(), 4U);  // levels 0, 1, 2 and 3, one each
 }
 
+TEST_F(Stage1Test, TaggedMemoryDiffersInItsAttributeAlone) {
+  Stage1Map map{pool(8), {}};
+  ASSERT_TRUE(map.map({0x1000, 0x1000}, kData, Occupied::is_an_error));
+  ASSERT_TRUE(map.map({0x2000, 0x1000}, kTaggedData, Occupied::is_an_error));
+  const D plain = leaf(map, 0x1000);
+  const D tagged = leaf(map, 0x2000);
+  const auto attribute = [](std::uint64_t mair, D entry) { return mair >> (8 * entry.get<D::AttrIndx>()) & 0xFF; };
+  EXPECT_EQ(attribute(kStage1MairTagged, tagged), 0xF0U);
+  EXPECT_EQ(attribute(kStage1MairTagged, plain), 0xFFU);
+  EXPECT_EQ(attribute(kStage1Mair, tagged), 0U) << "not encoded on a CPU without FEAT_MTE2";
+  EXPECT_EQ(tagged.raw & ~(D::AttrIndx::kMask | D::output::kMask),
+            plain.raw & ~(D::AttrIndx::kMask | D::output::kMask));
+}
+
 TEST_F(Stage1Test, NothingIsWritableAndExecutable) {
   Stage1Map map{pool(8), {.guarded_pages = true}};
   ASSERT_TRUE(map.map({0x0000, 0x1000}, kText, Occupied::is_an_error));

@@ -11,8 +11,8 @@ namespace {
 
 using namespace guest;
 
-constexpr u64 kFirstBootEndsMs = 3000;
-constexpr u64 kScratch = 0x4300'0000;  // RAM that the image does not cover
+constexpr u64 kFirstBootEndsMs = 6000;  // a busy host is slow to get here
+constexpr u64 kScratch = 0x4300'0000;   // RAM that the image does not cover
 constexpr u64 kTagged = 0x4600'0000;
 constexpr u64 kMark = 0x5157'4B45'4550'2121;
 constexpr u32 kSpi = 170;

@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import re
 import shutil
+import time
 from contextlib import contextmanager
 
 from . import paths, ui
@@ -25,9 +26,14 @@ def lock():
     """Set-up and builds of one checkout run one after the other; guests may then run side by side."""
     paths.CACHE.mkdir(exist_ok=True)
     with open(paths.CACHE / "lock", "w", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        # Who finds nothing to build is done in no time: that is not worth a word.
+        for _ in range(20):
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                time.sleep(0.1)
+        else:
             ui.say("another ./x sets up or builds in this checkout; waiting for it")
             fcntl.flock(file, fcntl.LOCK_EX)
         yield

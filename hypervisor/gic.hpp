@@ -36,6 +36,9 @@ inline void activate_private(std::uint32_t intid) noexcept {
 inline void wait_while_pending(std::uint32_t intid) noexcept {
   detail::g_driver->wait_while_pending(intid);
 }
+[[nodiscard]] inline diag::PhysicalInterrupt private_state(std::uint32_t intid) noexcept {
+  return detail::g_driver->private_state(intid);
+}
 inline void route_spi(Interrupt interrupt) noexcept {
   detail::g_driver->route_spi(interrupt);
 }

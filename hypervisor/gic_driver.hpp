@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "arm_vcpu/result.hpp"
+#include "arm_vcpu/trace/diagnosis_state.hpp"
 #include "board.hpp"
 #include "per_cpu.hpp"
 
@@ -31,6 +32,9 @@ class Driver {
   virtual void activate_private(std::uint32_t intid) noexcept = 0;
   // Until a PPI of the calling CPU whose source has gone is not signalled any more.
   virtual void wait_while_pending(std::uint32_t intid) noexcept = 0;
+
+  // What the GIC has of a PPI of the calling CPU.
+  [[nodiscard]] virtual diag::PhysicalInterrupt private_state(std::uint32_t intid) noexcept = 0;
 
   // SPIs. route_spi() sends it to the calling CPU, sets the trigger and turns it on.
   virtual void route_spi(Interrupt interrupt) noexcept = 0;

@@ -71,6 +71,7 @@ class V2 final : public Driver {
   void disable_private(std::uint32_t intid) noexcept override;
   void activate_private(std::uint32_t intid) noexcept override;
   void wait_while_pending(std::uint32_t intid) noexcept override;
+  diag::PhysicalInterrupt private_state(std::uint32_t intid) noexcept override;
   void route_spi(Interrupt interrupt) noexcept override;
   void disable_spi(std::uint32_t intid) noexcept override;
   Acknowledged acknowledge() noexcept override;
@@ -131,6 +132,11 @@ void V2::activate_private(std::uint32_t intid) noexcept {
 void V2::wait_while_pending(std::uint32_t intid) noexcept {
   while ((mmio::read32(bits_of(regs::GIC_ISPENDR, intid)) & bit_of(intid)) != 0) {
   }
+}
+
+diag::PhysicalInterrupt V2::private_state(std::uint32_t intid) noexcept {
+  const auto has = [intid](std::uint32_t file) noexcept { return (mmio::read32(bits_of(file, intid)) & bit_of(intid)) != 0; };
+  return {.enabled = has(regs::GIC_ISENABLER), .pending = has(regs::GIC_ISPENDR), .active = has(regs::GIC_ISACTIVER)};
 }
 
 void V2::route_spi(Interrupt interrupt) noexcept {

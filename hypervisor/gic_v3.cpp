@@ -127,6 +127,7 @@ class V3 final : public Driver {
   void disable_private(std::uint32_t intid) noexcept override;
   void activate_private(std::uint32_t intid) noexcept override;
   void wait_while_pending(std::uint32_t intid) noexcept override;
+  diag::PhysicalInterrupt private_state(std::uint32_t intid) noexcept override;
   void route_spi(Interrupt interrupt) noexcept override;
   void disable_spi(std::uint32_t intid) noexcept override;
   Acknowledged acknowledge() noexcept override;
@@ -209,6 +210,13 @@ void V3::activate_private(std::uint32_t intid) noexcept {
 void V3::wait_while_pending(std::uint32_t intid) noexcept {
   while ((mmio::read32(this_cpu().redistributor + kSgiFrame + kISPENDR) >> (intid & 31) & 1) != 0) {
   }
+}
+
+diag::PhysicalInterrupt V3::private_state(std::uint32_t intid) noexcept {
+  const auto has = [intid](std::uint64_t file) noexcept {
+    return (mmio::read32(this_cpu().redistributor + kSgiFrame + file) >> (intid & 31) & 1) != 0;
+  };
+  return {.enabled = has(kISENABLER), .pending = has(kISPENDR), .active = has(kISACTIVER)};
 }
 
 void V3::route_spi(Interrupt interrupt) noexcept {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "arm_vcpu/el2/gic_hw.hpp"
+#include "arm_vcpu/el2/gic_v2.hpp"
 #include "arm_vcpu/vm/bundle.hpp"
 #include "arm_vcpu/vm/vgic_cpu_interface.hpp"
 #include "check.hpp"
@@ -92,8 +93,10 @@ void finish() noexcept {
 [[noreturn]] void run_loop(void*) noexcept {
   const unsigned cpu = this_cpu().index;
   value_or_finish(g_cpus[cpu].hardware_enable(g_vectors), "enabling virtualization");
-  el2::GicHw gic;
-  Vgic::clear_list_registers(gic::list_registers(), gic);
+  if (!el2::gic_v2().is_present()) {  // the driver of a GICv2 has done so
+    el2::GicHw gic;
+    Vgic::clear_list_registers(gic::list_registers(), gic);
+  }
   if (g_recorder_on) g_cpus[cpu].set_trace(trace_area::ring(cpu));
   for (const std::uint32_t intid :
        {kKickSgi, kDoorbellSgi, g_platform->board.timer.virtual_intid, g_platform->board.timer.physical_intid,

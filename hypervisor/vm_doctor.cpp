@@ -5,6 +5,7 @@
 #include "arm_vcpu/trace/diagnosis_replay.hpp"
 #include "console.hpp"
 #include "cpu_loop.hpp"
+#include "gic.hpp"
 #include "guest_gic.hpp"
 #include "layout.hpp"
 #include "per_cpu.hpp"
@@ -323,10 +324,12 @@ std::optional<diag::Code> VmDoctor::examine(VcpuSlot* slot, const diag::Trigger&
     registers.vttbr_el2 = VCPU_READ_SYSREG(vttbr_el2);
     registers.cntvoff_el2 = VCPU_READ_SYSREG(cntvoff_el2);
     state.run = diag::RunState{.bound = true, .parked = past.parked_since.has_value(), .since = past.parked_since};
+    const VgicIrq& timer = vm_.vgic_cpus_[subject.index].irqs[guest_machine::kVirtualTimerIntid];
     state.timer = diag::TimerSnapshot{.cntv_ctl_el0 = vcpu.system_registers().cntv_ctl_el0,
                                       .cntv_cval_el0 = vcpu.system_registers().cntv_cval_el0,
                                       .cntvoff_el2 = registers.cntvoff_el2,
-                                      .now = el2::counter_ticks()};
+                                      .now = el2::counter_ticks(),
+                                      .physical = gic::private_state(timer.physical_intid)};
     const unsigned count = vcpu.capabilities().list_registers();
     state.interrupts = with_gic(subject, [&](auto& gic) noexcept {
       for (unsigned n = 0; n < count; ++n) lrs[n] = gic.read_ich_lr(n);

@@ -109,12 +109,23 @@ struct RunState {
   std::optional<std::uint64_t> since{};  // ticks: when it was parked, or entered the guest last
 };
 
+// A PPI as the physical GIC has it, on the CPU that the vCPU is loaded on.
+struct PhysicalInterrupt {
+  bool enabled{};
+  bool pending{};
+  bool active{};
+
+  // It waits to be acknowledged: another interrupt was first, or the CPU masks it for the moment.
+  [[nodiscard]] constexpr bool is_on_its_way() const noexcept { return enabled && pending && !active; }
+};
+
 struct TimerSnapshot {
   std::uint64_t cntv_ctl_el0{};
   std::uint64_t cntv_cval_el0{};
   std::uint64_t cntvoff_el2{};
   std::uint64_t now{};      // CNTPCT_EL0
   std::uint32_t intid{27};  // the virtual timer's, in the guest
+  std::optional<PhysicalInterrupt> physical{};
 };
 
 // One interrupt of the vGIC, as VgicIrq has it.

@@ -26,6 +26,14 @@ void add_timer(Report& report, const TimerSnapshot& timer) noexcept {
                timer.now, timer.cntvoff_el2);
 }
 
+// Why the physical interrupt of an expired timer has not come.
+void add_physical(Report& report, const TimerSnapshot& timer) noexcept {
+  if (!timer.physical) return;
+  const PhysicalInterrupt& physical = *timer.physical;
+  report.note("physical PPI", "at the GIC: {}, {}, {}", physical.enabled ? "enabled" : "disabled",
+              physical.pending ? "pending" : "not pending", physical.active ? "active" : "not active");
+}
+
 const InterruptView* irq_of(const CapturedState& state, std::uint32_t intid) noexcept {
   if (!state.interrupts) return nullptr;
   for (const InterruptView& irq : state.interrupts->irqs) {
@@ -73,6 +81,8 @@ void check_timer(const CapturedState& state, DiagnosisList& out) noexcept {
   if (!vm::vtimer_expired(timer.cntv_ctl_el0, timer.cntv_cval_el0, now)) return;
   const std::uint64_t late = now - timer.cntv_cval_el0;
   if (!state.run || !is_long(late, state.counter_hz)) return;
+  // A host that stood still makes several interrupts late at once, and one of the others was taken first.
+  if (timer.physical && timer.physical->is_on_its_way()) return;
   const Duration time{late, state.counter_hz};
 
   if (state.run->parked && !state.run->off) {
@@ -90,6 +100,7 @@ void check_timer(const CapturedState& state, DiagnosisList& out) noexcept {
     if (irq != nullptr) {
       report.note("timer interrupt", "INTID {}, enabled, {}", timer.intid, irq->pending ? "pending" : "not pending");
     }
+    add_physical(report, timer);
     if (state.exit != nullptr) report.code_at("goes on at", state.exit->frame.elr);
     if (!slept_through) {
       report.cause(
@@ -116,6 +127,7 @@ void check_timer(const CapturedState& state, DiagnosisList& out) noexcept {
               time.view());
   add_timer(report, timer);
   report.note("timer interrupt", "INTID {}, enabled, neither pending nor active, in no list register", timer.intid);
+  add_physical(report, timer);
   add_list_registers(report, *state.interrupts);
   report.cause(
       "the physical timer interrupt is not injected, or is still active on the physical GIC and cannot come again");

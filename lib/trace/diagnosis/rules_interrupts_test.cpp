@@ -44,6 +44,21 @@ TEST_F(Interrupts, AParkedVcpuWhoseTimerInterruptIsNowhere) {
   EXPECT_THAT(codes(), IsEmpty()) << "nobody knows where it is";
 }
 
+// A host that stood still: the timer of the samples and the guest's are late alike, and the one that looks was taken first.
+TEST_F(Interrupts, ATimerInterruptThatIsOnItsWay) {
+  for (const bool parked : {false, true}) {
+    state.run = RunState{.bound = true, .parked = parked, .since = parked ? std::optional{9 * kHz} : std::nullopt};
+    state.timer->physical = PhysicalInterrupt{.enabled = true, .pending = true};
+    EXPECT_THAT(health(), IsEmpty());
+    for (const PhysicalInterrupt stuck : {PhysicalInterrupt{.enabled = true, .pending = true, .active = true},
+                                          PhysicalInterrupt{.pending = true}, PhysicalInterrupt{.enabled = true}}) {
+      state.timer->physical = stuck;
+      EXPECT_THAT(health(), ElementsAre(parked ? Code::timer_sleeps : Code::timer_ticks));
+      EXPECT_THAT(text(), HasSubstr(stuck.enabled ? "at the GIC: enabled" : "at the GIC: disabled"));
+    }
+  }
+}
+
 TEST_F(Interrupts, SleepThatIsHealthy) {
   state.run = RunState{.parked = true, .since = 9 * kHz};
   state.timer->now = 10 * kHz + 0x1000 + kHz / 100;

@@ -104,7 +104,7 @@ void hv_secondary_main(arm_vcpu::hv::PerCpu* self) {
   using namespace arm_vcpu;
   using namespace arm_vcpu::hv;
   enable_pauth_if_built_in();
-  if (const Result<> gic = gic::init_this_cpu(); !gic) {
+  if (const Result<> gic = hv::gic::init_this_cpu(); !gic) {
     char storage[200];
     TextBuffer text{storage};
     append(text, gic.error());

@@ -46,14 +46,29 @@ FUNCTION memcpy
     stp     x11, x12, [x3, #48]
     add     x3, x3, #64
     b       2b
-3:  add     x2, x2, #64
-4:  subs    x2, x2, #8
-    b.lo    5f
+3:  tbz     x2, #5, 4f                  // less than 64 are left: bit n of x2 is bit n of that
+    ldp     x5, x6, [x1]
+    ldp     x7, x8, [x1, #16]
+    add     x1, x1, #32
+    stp     x5, x6, [x3]
+    stp     x7, x8, [x3, #16]
+    add     x3, x3, #32
+4:  tbz     x2, #4, 5f
+    ldp     x5, x6, [x1], #16
+    stp     x5, x6, [x3], #16
+5:  tbz     x2, #3, 7f
     ldr     x5, [x1], #8
     str     x5, [x3], #8
-    b       4b
-5:  add     x2, x2, #8
-    b       .Lforward_bytes
+7:  tbz     x2, #2, 8f
+    ldr     w5, [x1], #4
+    str     w5, [x3], #4
+8:  tbz     x2, #1, 9f
+    ldrh    w5, [x1], #2
+    strh    w5, [x3], #2
+9:  tbz     x2, #0, .Lforward_done
+    ldrb    w5, [x1]
+    strb    w5, [x3]
+    ret
 .Lforward_words:                        // x1 is 4 mod 8: 32-bit loads, 64-bit stores
     subs    x2, x2, #16
     b.lo    6f
@@ -132,16 +147,20 @@ FUNCTION memset
     stp     x1, x1, [x3, #48]
     add     x3, x3, #64
     b       1b
-2:  add     x2, x2, #64
-3:  subs    x2, x2, #8
-    b.lo    4f
+2:  tbz     x2, #5, 3f                  // as in memcpy
+    stp     x1, x1, [x3]
+    stp     x1, x1, [x3, #16]
+    add     x3, x3, #32
+3:  tbz     x2, #4, 4f
+    stp     x1, x1, [x3], #16
+4:  tbz     x2, #3, 5f
     str     x1, [x3], #8
-    b       3b
-4:  add     x2, x2, #8
-5:  cbz     x2, .Lset_done
-    strb    w1, [x3], #1
-    sub     x2, x2, #1
-    b       5b
+5:  tbz     x2, #2, 6f
+    str     w1, [x3], #4
+6:  tbz     x2, #1, 7f
+    strh    w1, [x3], #2
+7:  tbz     x2, #0, .Lset_done
+    strb    w1, [x3]
 .Lset_done:
     ret
 END memset

@@ -2,6 +2,8 @@
 // Data aborts whose syndrome does not describe the access, or not all of it: the instruction is fetched, decoded, and
 // carried out access by access. What is not certain to be what the CPU meant is executed again, or refused; nothing is
 // guessed.
+#include <memory>
+
 #include "arm_vcpu/arch/load_store.hpp"
 #include "arm_vcpu/decode.hpp"
 #include "vcpu/hw.hpp"
@@ -64,13 +66,14 @@ bool Aarch64VCpu::begin_emulation(std::uint64_t ipa) noexcept {
   }
   const bool at_el0 = spsr.get<Spsr::M>() == kModeEl0t;
   const SctlrEl1 sctlr = hw::read_sctlr_el1();
-  emulation_ = Emulation{*instruction,
-                         {.gpr = frame.gpr,
-                          .sp = spsr.get<Spsr::M>() == kModeEl1h ? hw::read_sp_el1() : hw::read_sp_el0(),
-                          .pc = frame.elr,
-                          .big_endian = at_el0 ? sctlr.get<SctlrEl1::E0E>() : sctlr.get<SctlrEl1::EE>(),
-                          .block_bytes = hw::zero_block_bytes(),
-                          .tcr_el1 = hw::read_tcr_el1()}};
+  // In its place: a copy is as much work as all that follows.
+  std::construct_at(&emulation_, *instruction,
+                    Emulation::Inputs{.gpr = frame.gpr,
+                                      .sp = spsr.get<Spsr::M>() == kModeEl1h ? hw::read_sp_el1() : hw::read_sp_el0(),
+                                      .pc = frame.elr,
+                                      .big_endian = at_el0 ? sctlr.get<SctlrEl1::E0E>() : sctlr.get<SctlrEl1::EE>(),
+                                      .block_bytes = hw::zero_block_bytes(),
+                                      .tcr_el1 = hw::read_tcr_el1()});
   if (instruction->operation == a64::Operation::prefetch) {
     finish_emulation(true);  // a hint, which never aborts: it was written there after the fault
     return false;

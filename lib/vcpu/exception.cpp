@@ -169,15 +169,16 @@ namespace {
   const DataAbortIss iss = DataAbortIss::from(exit.esr.get<Esr::ISS>());
   const Fsc fsc = iss.get<DataAbortIss::DFSC>();
   const bool on_walk = iss.get<DataAbortIss::S1PTW>();
+  const FaultKind fault = fault_status(fsc).kind;
   std::uint64_t ipa = fault_ipa(exit.hpfar, exit.far, on_walk);
-  switch (abort_outcome(fault_status(fsc).kind)) {
+  switch (abort_outcome(fault)) {
     case AbortOutcome::guests_own:
       return vcpu.inject_data_abort(exit.far, fsc, iss.get<DataAbortIss::WnR>()).has_value();
     case AbortOutcome::flush: hw::flush_guest_tlb(); return true;
     case AbortOutcome::unexplained: return ExitPath::leave(vcpu, decode_data_abort(exit, ipa));
     case AbortOutcome::stage_2: break;
   }
-  if (!hpfar_is_valid(fsc, on_walk) && fault_status(fsc).kind == FaultKind::permission) {
+  if (fault == FaultKind::permission && !hpfar_is_valid(fsc, on_walk)) {
     const Spsr spsr = exit.frame.spsr;
     const bool is_el0 = spsr.get<Spsr::nRW>() || spsr.get<Spsr::M>() == kModeEl0t;
     const auto resolved = hw::translate_stage1(exit.far, is_el0, iss.get<DataAbortIss::WnR>());

@@ -241,7 +241,7 @@ void CpuLoop::preempt(VcpuSlot& slot, std::uint64_t now) noexcept {
 }
 
 // The end of a wait, or a look at the sleeper. False: it sleeps on.
-bool CpuLoop::wakes_up(VcpuSlot& slot) noexcept {
+[[gnu::no_stack_protector]] bool CpuLoop::wakes_up(VcpuSlot& slot) noexcept {
   if (std::exchange(slot.looks, false)) {
     look_at_sleeper(slot);
     if (slot.vm->state() != Vm::State::running) {
@@ -307,8 +307,8 @@ void CpuLoop::turn_off(VcpuSlot& slot) noexcept {
 }
 
 // Makes the CPU's registers those of the vCPU. False: it cannot be, and the VM stops.
-// No stack guard here and in unload(), run_next() and wait(): there is no array in their frames, and each is in the way
-// of every switch.
+// No stack guard here and in unload(), run_next(), wakes_up() and wait(): there is no array in their frames, and each
+// is in the way of every switch.
 [[gnu::no_stack_protector]] bool CpuLoop::load(VcpuSlot& slot, std::uint64_t now) noexcept {
   if (loaded_ != nullptr) unload(now, Aarch64VCpu::Next::vcpu);
   Vm& vm = *slot.vm;

@@ -22,7 +22,8 @@ void VcpuLoop::begin() noexcept {
   }
 }
 
-VcpuLoop::Leave VcpuLoop::run() noexcept {
+// No stack guard here, in flush() and in halt(), as in CpuLoop::load(): no array.
+[[gnu::no_stack_protector]] VcpuLoop::Leave VcpuLoop::run() noexcept {
   vcpu().set_mmio_responder(cpu_.answers() ? this : nullptr);
   while (vm_.state() == Vm::State::running) {
     if (!cpu_.answers()) {  // who streams or prints the trace has the plain vectors
@@ -38,7 +39,7 @@ VcpuLoop::Leave VcpuLoop::run() noexcept {
   return Leave::stops;
 }
 
-void VcpuLoop::flush() noexcept {
+[[gnu::no_stack_protector]] void VcpuLoop::flush() noexcept {
   VgicCpuMask raised{};
   {
     const LockGuard guard{vm_.lock_};
@@ -95,7 +96,6 @@ void record_injection(const VcpuSlot& slot, std::uint32_t intid, unsigned target
 }
 
 // WFI: the vCPU waits until something is there for the guest. WFE, where it traps: it lets others run.
-// No stack guard: no array, as in CpuLoop::load().
 [[gnu::no_stack_protector]] bool VcpuLoop::halt(const Exit::Halt& wait) noexcept {
   if (wait.is_wfe) return !cpu_.others_wait() || leave(Leave::yields);
   slot_.wait_deadline = wait.has_deadline ? std::optional{wait.deadline} : std::nullopt;

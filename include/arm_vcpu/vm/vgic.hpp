@@ -243,6 +243,8 @@ class Vgic {
   template <GicHypInterface H>
   [[nodiscard]] bool deliver(unsigned cpu, H& h, std::uint64_t lr) noexcept;
   template <GicHypInterface H>
+  void flush_by_plan(unsigned cpu, H& h) noexcept;
+  template <GicHypInterface H>
   void release_physical(unsigned cpu, H& h) noexcept;
 
   std::span<VgicCpu> cpus_;

@@ -144,6 +144,14 @@ VgicCpuMask Vgic::flush(unsigned cpu, H& h) noexcept {
       return kick;
     }
   }
+  flush_by_plan(cpu, h);
+  return kick;
+}
+
+// Its frame has the plan, which the common cases do without.
+template <GicHypInterface H>
+[[gnu::noinline]] void Vgic::flush_by_plan(unsigned cpu, H& h) noexcept {
+  VgicCpu& c = cpus_[cpu];
   const LrPlan next = plan(cpu, h.read_ich_vmcr());
   for (std::uint32_t any = c.lr_used | next.used; any != 0; any &= any - 1) {
     const auto n = static_cast<unsigned>(__builtin_ctz(any));
@@ -157,7 +165,6 @@ VgicCpuMask Vgic::flush(unsigned cpu, H& h) noexcept {
   c.hcr = next.hcr;
   c.lrs_live = next.used != 0 || next.hcr.get<gic::IchHcr::LRENPIE>();
   arm(cpu);
-  return kick;
 }
 
 template <GicHypInterface H>

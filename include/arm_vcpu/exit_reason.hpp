@@ -67,7 +67,7 @@ struct AxVCpuExitReason {
 
   // Acknowledged on the physical GIC, not yet deactivated.
   struct ExternalInterrupt {
-    std::uint32_t vector{};  // INTID; 1023: spurious
+    std::uint32_t vector{};  // INTID; 1023: spurious. Of an SGI of a GICv2 also who sent it, as GICC_IAR has it
   };
 
   // The target is marked ON_PENDING; the caller sets its entry point and x0 and makes it run. The answer, SUCCESS,

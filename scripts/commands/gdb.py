@@ -63,7 +63,7 @@ def main(argv: list[str]) -> int:
         cpus = run.physical_cpus(options, totals, "gdb")
         dtb = folder / "bundle.dtb"
         words = qemu.command(options.cpu, cpus, qemu.memory_mib(totals.memory_mib, dtb), dtb, options.icount,
-                             options.qemu_arg, semihosting=bool(options.trace), mte=totals.mte)
+                             options.qemu_arg, semihosting=bool(options.trace), mte=totals.mte, gic=options.gic)
         log = Path(own.console).resolve() if own.console else folder / "console.log"
         log.write_bytes(b"")
         machine = _start(_halted(words, image, folder, log), folder)

@@ -29,6 +29,17 @@ std::uint64_t any_register(fuzz::Input& input, unsigned cpus) {
   return base + kFiles[input.below(12)] + input.below(frame == 0 ? 0x120 : 0x30);
 }
 
+// Of a GICv2.
+std::uint64_t any_register_v2(fuzz::Input& input) {
+  if (input.below(8) == 0) return kGicc + gic::GICC_DIR + input.below(8);
+  if (input.below(4) == 0) return kGicd + input.below(0x1000);
+  constexpr std::uint32_t kFiles[] = {gic::GICD_CTLR,      gic::GIC_IGROUPR,    gic::GIC_ISENABLER, gic::GIC_ICENABLER,
+                                      gic::GIC_ISPENDR,    gic::GIC_ICPENDR,    gic::GIC_ISACTIVER, gic::GIC_ICACTIVER,
+                                      gic::GIC_IPRIORITYR, gic::GIC_ITARGETSR,  gic::GIC_ICFGR,     gic::GICD_SGIR,
+                                      gic::GICD_SGIR,      gic::GICD_CPENDSGIR, gic::GICD_SPENDSGIR};
+  return kGicd + kFiles[input.below(15)] + input.below(0x10);
+}
+
 // An interrupt is in one list register of one CPU at most, and a list register holds what the GIC has.
 void check_list_registers(Machine& m) {
   std::set<std::pair<unsigned, unsigned>> seen;  // vCPU of a private interrupt, INTID
@@ -42,11 +53,13 @@ void check_list_registers(Machine& m) {
   }
 }
 
-FUZZ_TARGET(vgic, "the vGIC's registers, interrupt inputs and CPU interfaces in any order") {
-  const MachineOptions options{.cpus = 1 + input.below(3),
+void run(fuzz::Input& input, unsigned version) {
+  const bool is_v2 = version == 2;
+  const MachineOptions options{.version = version,
+                               .cpus = 1 + input.below(3),
                                .list_registers = 1 + input.below(5),
                                .spis = 32 * (1 + input.below(2)),
-                               .priority_bits = 5 + input.below(3),
+                               .priority_bits = is_v2 ? 5 : 5 + input.below(3),
                                .honours_sleep = input.flag(),
                                .enabled = input.flag()};
   Machine m{options};
@@ -59,9 +72,14 @@ FUZZ_TARGET(vgic, "the vGIC's registers, interrupt inputs and CPU interfaces in 
     switch (input.below(16)) {
       case 0:
       case 1:
-      case 2: m.write(cpu, any_register(input, options.cpus), width, input.number()); break;
+      case 2: {
+        const std::uint64_t place = is_v2 ? any_register_v2(input) : any_register(input, options.cpus);
+        m.write(cpu, place, width, input.number());
+        break;
+      }
       case 3: {
-        const std::uint64_t value = m.read(cpu, any_register(input, options.cpus), width);
+        const std::uint64_t place = is_v2 ? any_register_v2(input) : any_register(input, options.cpus);
+        const std::uint64_t value = m.read(cpu, place, width);
         FUZZ_CHECK(value == truncate(value, width));
         break;
       }
@@ -74,6 +92,11 @@ FUZZ_TARGET(vgic, "the vGIC's registers, interrupt inputs and CPU interfaces in 
         break;
       case 7: m.inject(cpu, intid); break;
       case 8: {
+        if (is_v2) {
+          const auto filter = static_cast<gic::SgiTargets>(input.below(4));
+          m.sgir(cpu, filter, input.byte(), input.below(16));
+          break;
+        }
         AxVCpuExitReason::SendIPI ipi{.target_cpu_aux = input.byte(), .send_to_all = input.flag()};
         ipi.group1 = input.flag();
         ipi.vector = static_cast<std::uint8_t>(input.below(16));
@@ -113,6 +136,13 @@ FUZZ_TARGET(vgic, "the vGIC's registers, interrupt inputs and CPU interfaces in 
   for (unsigned cpu = 0; cpu < options.cpus; ++cpu) m.kick(m.vgic.save(cpu, m.at(cpu)) & ~(VgicCpuMask{1} << cpu));
   m.vgic.reset();
   for (unsigned cpu = 0; cpu < options.cpus; ++cpu) FUZZ_CHECK(!m.vgic.has_deliverable(cpu));
+}
+
+FUZZ_TARGET(vgic, "the vGIC's registers, interrupt inputs and CPU interfaces in any order") {
+  run(input, 3);
+}
+FUZZ_TARGET(vgic_v2, "the same of a GICv2") {
+  run(input, 2);
 }
 
 }  // namespace

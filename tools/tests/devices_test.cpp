@@ -22,7 +22,7 @@ TEST(Devices, RegistersHaveTheManualsNames) {
 
 TEST(Devices, WhatHasNoNameHasItsOffset) {
   EXPECT_EQ(device_register(0x0900'0010), "PL011.0x10");
-  EXPECT_EQ(device_register(0x0800'0FE0), "GICD.0xfe0");
+  EXPECT_EQ(device_register(0x0800'0FC0), "GICD.0xfc0");
   EXPECT_EQ(device_register(0x0000'1000), "flash0+0x1000");
   EXPECT_EQ(device_register(0x4008'0000), "RAM+0x80000");
 }
@@ -30,7 +30,7 @@ TEST(Devices, WhatHasNoNameHasItsOffset) {
 TEST(Devices, NothingIsNothing) {
   EXPECT_EQ(device_register(0x0900'1000), "");
   EXPECT_EQ(device_register(0x0A00'0000), "");
-  EXPECT_EQ(device_of(0x0801'0000), "");
+  EXPECT_EQ(device_of(0x0802'0000), "");
 }
 
 TEST(Devices, Interrupts) {
@@ -39,6 +39,17 @@ TEST(Devices, Interrupts) {
   EXPECT_EQ(interrupt_name(3), "SGI 3");
   EXPECT_EQ(interrupt_name(1023), "spurious");
   EXPECT_EQ(interrupt_name(40), "");
+  EXPECT_EQ(interrupt_name(3 << 10 | 1), "SGI 1 of CPU 3");
+  EXPECT_EQ(interrupt_name(1 << 10 | 40), "");
+  EXPECT_EQ(interrupt_name(8192), "");
+}
+
+TEST(Devices, AGicV2) {
+  EXPECT_EQ(device_register(0x0800'0F00), "GICD.SGIR");
+  EXPECT_EQ(device_register(0x0800'0801), "GICD.ITARGETSR0+1");
+  EXPECT_EQ(device_register(0x0800'0FE8), "GICD.PIDR2");
+  EXPECT_EQ(device_register(0x0801'1000), "GICC.DIR");
+  EXPECT_EQ(device_register(0x0801'2000), "GICC.0x2000");
 }
 
 }  // namespace

@@ -6,7 +6,7 @@
 #include <span>
 #include <string_view>
 
-#include "arm_vcpu/arch/gic.hpp"
+#include "arm_vcpu/arch/gic_v2.hpp"
 #include "arm_vcpu/vm/guest_layout.hpp"
 #include "arm_vcpu/vm/pl011_registers.hpp"
 
@@ -57,10 +57,19 @@ constexpr RegisterBank kGicdBanks[] = {
     {0x0F00, "SGIR"},
     {0x0F10, "CPENDSGIR", 4},
     {0x0F20, "SPENDSGIR", 4},
+    {gic::GICV2_PIDR4, "PIDR4-7", 4},  // of a GICv2, here and in the two that follow
+    {0x0FE0, "PIDR", 4},
+    {0x0FF0, "CIDR", 4},
     {gic::GICD_IROUTER, "IROUTER", 1020, 8},
     {gic::GIC_PIDR4, "PIDR4-7", 4},
     {0xFFE0, "PIDR", 4},
     {0xFFF0, "CIDR", 4},
+};
+
+// [gicv2] "CPU interface register map": only DIR is emulated.
+constexpr RegisterBank kGiccBanks[] = {
+    {gic::GICC_CTLR, "CTLR"}, {gic::GICC_PMR, "PMR"},   {gic::GICC_BPR, "BPR"},
+    {gic::GICC_IAR, "IAR"},   {gic::GICC_EOIR, "EOIR"}, {gic::GICC_DIR, "DIR"},
 };
 
 // [gicv3] "The GIC Redistributor register map", RD_base and SGI_base
@@ -112,6 +121,7 @@ std::string device_of(std::uint64_t ipa) {
   using namespace guest_machine;
   if (in(kUart, ipa)) return "PL011";
   if (in(kGicd, ipa)) return "GICD";
+  if (in(kGicc, ipa)) return "GICC";
   if (in(kGicr, ipa)) return fmt::format("GICR[{}]", (ipa - kGicr.base) / gic::kRedistributorBytes);
   if (in(kFlash, ipa)) return "flash0";
   if (in(kFlash1, ipa)) return "flash1";
@@ -124,6 +134,7 @@ std::string device_register(std::uint64_t ipa) {
   const std::string device = device_of(ipa);
   if (in(kUart, ipa)) return fmt::format("{}.{}", device, name_in(kPl011, ipa - kUart.base));
   if (in(kGicd, ipa)) return fmt::format("{}.{}", device, name_in(kGicdBanks, ipa - kGicd.base));
+  if (in(kGicc, ipa)) return fmt::format("{}.{}", device, name_in(kGiccBanks, ipa - kGicc.base));
   if (in(kGicr, ipa)) {
     const std::uint64_t offset = (ipa - kGicr.base) % gic::kRedistributorBytes;
     const bool sgi_base = offset >= gic::kFrameBytes;
@@ -145,6 +156,10 @@ std::string interrupt_name(std::uint64_t intid) {
   if (intid == 25) return "GIC maintenance";  // [bsa] "PPI assignments"
   if (intid == kUartIntid) return "UART";
   if (intid >= 1020 && intid < 1024) return "spurious";
+  // A GICv2's SGI with its sender. [gicv2] "GICC_IAR, Interrupt Acknowledge Register"
+  if (intid >= 1024 && intid < gic::kFirstLpi && intid % 1024 < gic::kSgiCount) {
+    return fmt::format("SGI {} of CPU {}", intid % 1024, intid / 1024);
+  }
   return {};
 }
 

@@ -5,7 +5,7 @@
 namespace arm_vcpu {
 
 VgicCpuMask Vgic::send_sgi(unsigned sender, const AxVCpuExitReason::SendIPI& ipi) noexcept {
-  if (sender >= cpu_count() || ipi.vector >= gic::kSgiCount) return 0;
+  if (is_v2() || sender >= cpu_count() || ipi.vector >= gic::kSgiCount) return 0;  // a GICv2 has GICD_SGIR
   const std::uint32_t cluster = gic::affinity_of_mpidr(ipi.target_cpu) >> 8;
   VgicCpuMask kick = 0;
   for (unsigned cpu = 0; cpu < cpu_count(); ++cpu) {

@@ -210,8 +210,12 @@ class Vm:
         vgic = machine.optional(self.value["vgic_"])
         regions = []
         if vgic is not None:
-            regions.append((int(vgic["gicd_base_"]), 0x10000, "GICD"))
-            regions += [(int(vgic["gicr_base_"]) + 0x20000 * n, 0x20000, f"GICR of vCPU {n}") for n in range(self.vcpu_count)]
+            regions.append((int(vgic["gicd_base_"]), int(vgic["gicd_bytes_"]), "GICD"))
+            if int(vgic["version_"]) == 2:
+                regions.append((int(vgic["gicr_base_"]), int(vgic["gicr_bytes_"]), "GICC_DIR"))
+            else:
+                regions += [(int(vgic["gicr_base_"]) + 0x20000 * n, 0x20000, f"GICR of vCPU {n}")
+                            for n in range(self.vcpu_count)]
         bus = self.value["bus_"]
         for n in range(int(bus["count_"])):
             region = machine.array(bus["regions_"])[n]
@@ -304,6 +308,9 @@ def interrupts(vcpu: Vcpu) -> list[tuple[int, str, bool]]:
             continue
         words += [] if bool(irq["enabled"]) else ["disabled"]
         words.append(f"priority {int(irq['priority']):#04x}")
+        if bool(irq["by_source"]):  # an SGI of a GICv2
+            senders = int(irq["sources"]) | (1 << int(irq["source"]) if bool(irq["active"]) or bool(irq["in_lr"]) else 0)
+            words.append("of vCPU " + ", ".join(str(n) for n in range(8) if senders >> n & 1))
         if bool(irq["linked"]):
             words.append(f"physical INTID {int(irq['physical_intid'])}")
         found.append((intid, ", ".join(words), bool(irq["enabled"])))

@@ -50,6 +50,14 @@ inline u32 read8(u64 address) noexcept {
   asm volatile("ldrb %w0, [%1]" : "=r"(value) : "r"(address) : "memory");
   return value;
 }
+inline u32 read16(u64 address) noexcept {
+  u32 value;
+  asm volatile("ldrh %w0, [%1]" : "=r"(value) : "r"(address) : "memory");
+  return value;
+}
+inline void write16(u64 address, u32 value) noexcept {
+  asm volatile("strh %w0, [%1]" : : "rZ"(value), "r"(address) : "memory");
+}
 inline bool bit(u64 bank, u32 intid) noexcept {
   return (read32(bank + intid / 32 * 4) >> intid % 32 & 1) != 0;
 }
@@ -71,17 +79,22 @@ void drain() noexcept;
   return (GUEST_READ(isr_el1) >> 6 & 1) != 0;
 }
 
+// All SPIs off and idle, in Group 0.
+void init_distributor() noexcept;
 // Every CPU: its SGIs and PPIs idle, the CPU interface open for Group 0.
 void init_cpu() noexcept;
 
 // The other CPU does one thing after the other: `what` runs there, and has run when this returns true.
 [[nodiscard]] bool start_helper() noexcept;
 [[nodiscard]] bool on_helper(void (*what)()) noexcept;
+void give_helper(void (*what)()) noexcept;  // and does not wait
+[[nodiscard]] bool helper_is_done() noexcept;
 [[nodiscard]] bool stop_helper() noexcept;
 
 void test_registers(unsigned cpus) noexcept;
 void test_sgis(unsigned cpus) noexcept;
 void test_spis(unsigned cpus) noexcept;
 void test_timer() noexcept;
+void test_abuse(unsigned cpus) noexcept;
 
 }  // namespace gicv2

@@ -45,6 +45,17 @@ void drain() noexcept {
   for (u32 iar = take(); (iar & 0x3FF) < 1020; iar = take()) end(iar);
 }
 
+void init_distributor() noexcept {
+  write32(kCtlr, 0);
+  for (u32 word = 1; word < 9; ++word) {
+    write32(kIcenabler + 4 * word, ~0U);
+    write32(kIcpendr + 4 * word, ~0U);
+    write32(kIcactiver + 4 * word, ~0U);
+    write32(kIgroupr + 4 * word, 0);
+  }
+  write32(kCtlr, 1);
+}
+
 void init_cpu() noexcept {
   write32(kIcenabler, ~0U);
   write32(kIcpendr, ~0U);
@@ -64,10 +75,16 @@ bool start_helper() noexcept {
   dsb();
   return start_cpu(1, serve) == psci::kSuccess && wait_until([] { return g_is_ready; });
 }
-bool on_helper(Job what) noexcept {
+void give_helper(Job what) noexcept {
   dsb();
   g_job = what;
-  return wait_until([] { return g_job == nullptr; });
+}
+bool helper_is_done() noexcept {
+  return g_job == nullptr;
+}
+bool on_helper(Job what) noexcept {
+  give_helper(what);
+  return wait_until([] { return helper_is_done(); });
 }
 bool stop_helper() noexcept {
   g_stop = true;
@@ -81,19 +98,19 @@ void guest_main(guest::u64) noexcept {
   using namespace gicv2;
   const unsigned cpus = (read32(kTyper) >> 5 & 7) + 1;
   guest::print("gicv2: ", cpus, guest::has_hypervisor() ? " virtual CPUs\n" : " CPUs without a hypervisor\n");
-  write32(kCtlr, 0);
-  for (guest::u32 word = 1; word < 9; ++word) {
-    write32(kIcenabler + 4 * word, ~0U);
-    write32(kIcpendr + 4 * word, ~0U);
-    write32(kIcactiver + 4 * word, ~0U);
-  }
-  write32(kCtlr, 1);
+  init_distributor();
   init_cpu();
   if (cpus > 1) guest::check_true("helper.starts", start_helper());
   test_registers(cpus);
   test_sgis(cpus);
   test_spis(cpus);
   test_timer();
+  if (guest::has_hypervisor()) {
+    test_abuse(cpus);
+    test_sgis(cpus);
+    test_spis(cpus);
+    test_timer();
+  }
   if (cpus > 1) guest::check_true("helper.stops", stop_helper());
   guest::done();
 }

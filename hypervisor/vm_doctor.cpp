@@ -243,13 +243,15 @@ std::span<const diag::InterruptView> VmDoctor::view_interrupts(unsigned vcpu) no
   std::size_t count = 0;
   const auto add = [&](std::uint32_t intid, const VgicIrq& irq) {
     const bool idle = !irq.pending() && !irq.active && !irq.in_lr && irq.queued_at == kVgicNoCpu;
+    // A guest may make active what has no target: there is no queue to be in.
+    const bool is_nobodys = irq.target == kVgicNoCpu && irq.holder == kVgicNoCpu;
     if ((idle && intid != guest_machine::kVirtualTimerIntid) || count == g_interrupts.size()) return;
     g_interrupts[count++] = {.intid = intid,
                              .enabled = irq.enabled,
                              .pending = irq.pending(),
                              .active = irq.active,
                              .in_lr = irq.in_lr,
-                             .queued = irq.queued_at != kVgicNoCpu,
+                             .queued = irq.queued_at != kVgicNoCpu || is_nobodys,
                              .routed = irq.target != kVgicNoCpu && (groups >> (irq.group1 ? 1 : 0) & 1) != 0};
   };
   const VgicCpu& cpu = vm_.vgic_cpus_[vcpu];

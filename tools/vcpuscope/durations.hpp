@@ -30,7 +30,10 @@ class Durations {
   }
 
   // Asks the memory for what add() will want.
-  void prefetch(std::uint32_t ticks) const noexcept { __builtin_prefetch(histogram_.data() + bucket(ticks), 1); }
+  void prefetch(std::uint32_t ticks) const noexcept {
+    const std::size_t wanted = bucket(ticks);
+    if (wanted < histogram_.size()) __builtin_prefetch(&histogram_[wanted], 1);
+  }
 
   [[nodiscard]] std::uint64_t count() const noexcept { return count_; }
   [[nodiscard]] std::uint64_t sum() const noexcept { return sum_; }

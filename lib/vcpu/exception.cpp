@@ -46,14 +46,19 @@ bool touches_pmu_from_aarch32(Esr esr) noexcept {
   return iss.get<SysRegIss::CRn>() == 9 || (iss.get<SysRegIss::CRn>() == 14 && iss.get<SysRegIss::CRm>() >= 8);
 }
 
-// Whether the syndrome does not say all: there is none; or the data are big-endian; or the access is not aligned; or
-// FAR is at the start of a page, so that the access may have begun on the page before, which is memory.
+// At the start of a page the access may have begun on the page before, which is memory; what is not aligned is several.
+bool is_one_access_at(std::uint64_t far, std::uint64_t bytes) noexcept {
+  return (far & 0xFFF) != 0 && bits::aligned(far, bytes);
+}
+
+// Whether the syndrome does not say all: there is none; or it was not one access, and that at FAR; or the data are
+// big-endian.
 bool needs_instruction(const ExitFrame& exit, DataAbortIss iss) noexcept {
   if (!iss.get<DataAbortIss::ISV>()) {
     return true;
   }
   const unsigned size = iss.get<DataAbortIss::SAS>();
-  if (size != 0 && ((exit.far & 0xFFF) == 0 || !bits::aligned(exit.far, std::uint64_t{1} << size))) {
+  if (size != 0 && !is_one_access_at(exit.far, std::uint64_t{1} << size)) {
     return true;
   }
   const SctlrEl1 sctlr = hw::read_sctlr_el1();
@@ -120,12 +125,13 @@ constexpr std::uint64_t kPlainAccessVaries = DataAbortIss::SAS::kMask | DataAbor
                                              DataAbortIss::SRT::kMask | DataAbortIss::SF::kMask |
                                              DataAbortIss::AR::kMask | DataAbortIss::WnR::kMask | 0b11;  // the level
 
-// At the start of a page the access may have begun on the page before; big-endian data have to be turned.
+// A plain access never needs_instruction(). Stricter than that, since it is asked for each access: bytes at the start
+// of a page, and guests that are big-endian at either level, take the long way.
 bool is_plain_access(const ExitFrame& exit) noexcept {
   constexpr std::uint64_t kBigEndian = SctlrEl1::EE::kMask | SctlrEl1::E0E::kMask;
   const unsigned bytes = bytes_of(AccessWidth{DataAbortIss::from(exit.esr.raw).get<DataAbortIss::SAS>()});
-  return (exit.esr.raw & ~kPlainAccessVaries) == kPlainAccess && (exit.far & 0xFFF) != 0 &&
-         bits::aligned(exit.far, bytes) && (hw::live_sctlr_el1() & kBigEndian) == 0;
+  return (exit.esr.raw & ~kPlainAccessVaries) == kPlainAccess && is_one_access_at(exit.far, bytes) &&
+         (hw::live_sctlr_el1() & kBigEndian) == 0;
 }
 
 bool respond(Aarch64VCpu& vcpu, MmioResponder& responder) noexcept {
@@ -151,6 +157,18 @@ bool respond(Aarch64VCpu& vcpu, MmioResponder& responder) noexcept {
 }
 
 bool handle_other_data_abort(Aarch64VCpu& vcpu) noexcept;
+
+// HPFAR_EL2 is UNKNOWN after a permission fault that was not on a walk. [armarm] "HPFAR_EL2, Hypervisor IPA Fault
+// Address Register"
+bool only_stage1_has_the_ipa(FaultKind fault, Fsc fsc, bool on_walk) noexcept {
+  return fault == FaultKind::permission && !hpfar_is_valid(fsc, on_walk);
+}
+
+// Empty: the guest changed its mapping meanwhile. The instruction is executed again.
+[[gnu::noinline]] std::optional<std::uint64_t> ipa_by_stage1(const ExitFrame& exit, bool is_write) noexcept {
+  const Spsr spsr = exit.frame.spsr;
+  return hw::translate_stage1(exit.far, spsr.get<Spsr::nRW>() || spsr.get<Spsr::M>() == kModeEl0t, is_write);
+}
 
 }  // namespace
 
@@ -178,12 +196,10 @@ namespace {
     case AbortOutcome::unexplained: return ExitPath::leave(vcpu, decode_data_abort(exit, ipa));
     case AbortOutcome::stage_2: break;
   }
-  if (fault == FaultKind::permission && !hpfar_is_valid(fsc, on_walk)) {
-    const Spsr spsr = exit.frame.spsr;
-    const bool is_el0 = spsr.get<Spsr::nRW>() || spsr.get<Spsr::M>() == kModeEl0t;
-    const auto resolved = hw::translate_stage1(exit.far, is_el0, iss.get<DataAbortIss::WnR>());
+  if (only_stage1_has_the_ipa(fault, fsc, on_walk)) {
+    const auto resolved = ipa_by_stage1(exit, iss.get<DataAbortIss::WnR>());
     if (!resolved) {
-      return true;  // the guest changed its mapping meanwhile: the instruction is executed again
+      return true;
     }
     ipa = *resolved;
   }
@@ -204,17 +220,16 @@ namespace {
   const InstructionAbortIss iss = InstructionAbortIss::from(exit.esr.get<Esr::ISS>());
   const Fsc fsc = iss.get<InstructionAbortIss::IFSC>();
   const bool on_walk = iss.get<InstructionAbortIss::S1PTW>();
-  switch (abort_outcome(fault_status(fsc).kind)) {
+  const FaultKind fault = fault_status(fsc).kind;
+  switch (abort_outcome(fault)) {
     case AbortOutcome::guests_own: return vcpu.inject_instruction_abort(exit.far, fsc).has_value();
     case AbortOutcome::flush: hw::flush_guest_tlb(); return true;
     case AbortOutcome::unexplained:
     case AbortOutcome::stage_2: break;
   }
   std::uint64_t ipa = fault_ipa(exit.hpfar, exit.far, on_walk);
-  if (!hpfar_is_valid(fsc, on_walk) && fault_status(fsc).kind == FaultKind::permission) {
-    const Spsr spsr = exit.frame.spsr;
-    const auto resolved =
-        hw::translate_stage1(exit.far, spsr.get<Spsr::nRW>() || spsr.get<Spsr::M>() == kModeEl0t, false);
+  if (only_stage1_has_the_ipa(fault, fsc, on_walk)) {
+    const auto resolved = ipa_by_stage1(exit, false);
     if (!resolved) {
       return true;
     }

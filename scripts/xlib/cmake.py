@@ -20,20 +20,28 @@ WHAT = {
     "fuzz": "the fuzz targets with libFuzzer, ASan and UBSan",
 }
 
+QUIET_SECONDS = 5.0  # of waiting for another ./x
+
+
+def _taken_soon(file) -> bool:
+    """Whoever finds that there is nothing to do has it for a moment only; that is not worth a line."""
+    deadline = time.monotonic() + QUIET_SECONDS
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(0.05)
+
 
 @contextmanager
 def lock():
     """Set-up and builds of one checkout run one after the other; guests may then run side by side."""
     paths.CACHE.mkdir(exist_ok=True)
     with open(paths.CACHE / "lock", "w", encoding="utf-8") as file:
-        # Who finds nothing to build is done in no time: that is not worth a word.
-        for _ in range(20):
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                time.sleep(0.1)
-        else:
+        if not _taken_soon(file):
             ui.say("another ./x sets up or builds in this checkout; waiting for it")
             fcntl.flock(file, fcntl.LOCK_EX)
         yield

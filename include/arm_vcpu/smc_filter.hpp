@@ -2,6 +2,7 @@
 // Which SMCs of a VM reach the firmware: those of a list, and no others. [smccc] "SMC Calling Convention"
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 
@@ -42,11 +43,8 @@ class SmcFilter {
 
   // `id` without the SVE hint.
   [[nodiscard]] constexpr bool allows(FunctionId id) const noexcept {
-    if (is_never_forwarded(id)) return false;
-    for (const FunctionRange& range : ranges_) {
-      if (id.raw >= range.first && id.raw <= range.last) return true;
-    }
-    return false;
+    const auto has_it = [id](const FunctionRange& range) { return id.raw >= range.first && id.raw <= range.last; };
+    return !is_never_forwarded(id) && std::ranges::any_of(ranges_, has_it);
   }
 
  private:

@@ -78,6 +78,74 @@ TEST_F(VCpuTest, MmioWriteDataIsCutToItsWidth) {
   EXPECT_EQ(pc(), kEntry + 4);
 }
 
+// Has one register, and refuses all other addresses.
+class OneRegister final : public MmioResponder {
+ public:
+  static constexpr std::uint64_t kAddress = 0x900'0018;
+
+  Reply read(std::uint64_t ipa, AccessWidth width) noexcept override {
+    ++asked;
+    widths = width;
+    return {ipa == kAddress, value};
+  }
+  bool write(std::uint64_t ipa, AccessWidth width, std::uint64_t data) noexcept override {
+    ++asked;
+    widths = width;
+    if (ipa == kAddress) value = data;
+    return ipa == kAddress;
+  }
+
+  std::uint64_t value{};
+  AccessWidth widths{};
+  unsigned asked{};
+};
+
+TEST_F(VCpuTest, AResponderAnswersPlainAccessesInTheExit) {
+  prepare();
+  OneRegister device;
+  vcpu.set_mmio_responder(&device);
+  device.value = 0xFFFF'FFFF'1234'5680;
+  ASSERT_TRUE(vcpu.set_gpr(4, 0xAABB'CCDD'EEFF'0011));
+  run(sync_exit(Ec::data_abort_lower, isv(2, 3), 0x18, 0x900'0000),                                    // LDR W3
+      sync_exit(Ec::data_abort_lower, isv(0, 5, true), 0x18, 0x900'0000),                              // LDRSB W5
+      sync_exit(Ec::data_abort_lower, isv(0, 6, true, true), 0x18, 0x900'0000),                        // LDRSB X6
+      sync_exit(Ec::data_abort_lower, isv(3, 7, false, true), 0x18, 0x900'0000),                       // LDR X7
+      sync_exit(Ec::data_abort_lower, isv(1, 4, false, false, true), 0x18, 0x900'0000), interrupt());  // STRH W4
+  EXPECT_EQ(vcpu.trap_frame().gpr[3], 0x1234'5680U);
+  EXPECT_EQ(vcpu.trap_frame().gpr[5], 0xFFFF'FF80U);
+  EXPECT_EQ(vcpu.trap_frame().gpr[6], 0xFFFF'FFFF'FFFF'FF80U);
+  EXPECT_EQ(vcpu.trap_frame().gpr[7], 0xFFFF'FFFF'1234'5680U);
+  EXPECT_EQ(device.value, 0x11U) << "a halfword";
+  EXPECT_EQ(device.widths, AccessWidth::halfword);
+  EXPECT_EQ(pc(), kEntry + 5 * 4);
+}
+
+TEST_F(VCpuTest, WhatAResponderRefusesIsAnExit) {
+  prepare();
+  OneRegister device;
+  vcpu.set_mmio_responder(&device);
+  EXPECT_TRUE(run(sync_exit(Ec::data_abort_lower, isv(2, 3), 0x1C, 0x900'0000)).is<Exit::MmioRead>());
+  ASSERT_TRUE(vcpu.complete_mmio_read(1));
+  EXPECT_TRUE(
+      run(sync_exit(Ec::data_abort_lower, isv(2, 3, false, false, true), 0x1C, 0x900'0000)).is<Exit::MmioWrite>());
+  ASSERT_TRUE(vcpu.complete_mmio_write());
+  EXPECT_EQ(device.asked, 2U);
+  EXPECT_EQ(pc(), kEntry + 8);
+}
+
+// What needs a second look is not for it: the start of a page, a fault whose IPA HPFAR_EL2 does not have.
+TEST_F(VCpuTest, AResponderIsNotAskedForOtherAccesses) {
+  prepare();
+  OneRegister device;
+  vcpu.set_mmio_responder(&device);
+  EXPECT_TRUE(run(sync_exit(Ec::data_abort_lower, isv(0, 3), 0x1000, 0x900'0000)).is<Exit::MmioRead>());
+  ASSERT_TRUE(vcpu.complete_mmio_read(1));
+  constexpr std::uint32_t kPermission = (isv(2, 3) & ~0x3FU) | 0x0F;
+  fake::cpu().stage1_result = 0x900'0018;
+  EXPECT_TRUE(run(sync_exit(Ec::data_abort_lower, kPermission, 0x18)).is<Exit::MmioRead>());
+  EXPECT_EQ(device.asked, 0U);
+}
+
 TEST_F(VCpuTest, PermissionFaultAsksStage1ForTheIpa) {
   prepare();
   fake::cpu().stage1_result = 0x5000'0018;

@@ -69,7 +69,7 @@ bool needs_instruction(const ExitFrame& exit, DataAbortIss iss) noexcept {
 bool leave_with_access(Aarch64VCpu& vcpu, const AxVCpuExitReason& reason) noexcept {
   Pending pending{};
   if (const auto* read = reason.get_if<AxVCpuExitReason::MmioRead>()) {
-    pending = {Pending::Kind::mmio_read, read->reg, read->width, read->reg_width, read->signed_ext, 0};
+    pending = {Pending::Kind::mmio_read, read->reg, read->width, read->reg_width, read->signed_ext, false};
   } else if (reason.is<AxVCpuExitReason::MmioWrite>()) {
     pending.kind = Pending::Kind::mmio_write;
   } else if (const auto* mrs = reason.get_if<AxVCpuExitReason::SysRegRead>()) {

@@ -254,6 +254,7 @@ Result<> Aarch64VCpu::set_ept_root(Stage2Root root) noexcept {
     }
     sve_lengths_ = lengths;
   }
+  cpu_ = &cpu;
   registers_.cptr_el2 = cptr_when(cpu.fp_owner_ == this);
   pmu_is_live_ = has_pmu_ && pmu_.in_use();
   // HPMN stays the host's, which so decides how many counters guests get: 0 is CONSTRAINED UNPREDICTABLE without
@@ -281,7 +282,6 @@ Result<> Aarch64VCpu::set_ept_root(Stage2Root root) noexcept {
   } else if (pauth) {
     hw::write_ia_key({registers_.apiakeylo_el1, registers_.apiakeyhi_el1});
   }
-  cpu_ = &cpu;
   cpu.current_ = this;
   VCpuContext::trace = cpu.trace_;
   trace_cursor = cpu.trace_ != nullptr ? cpu.trace_->cursor() : trace::RingCursor{};

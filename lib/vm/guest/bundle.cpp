@@ -392,8 +392,8 @@ bool BundleParser::find_image(int node, const char* property, std::string_view t
 }
 
 bool BundleParser::parse_affinity(int node, BundleVm& vm) noexcept {
-  constexpr std::string_view kName = "affinity";
-  const Bytes bytes = get(node, kName.data());
+  constexpr const char* kName = "affinity";
+  const Bytes bytes = get(node, kName);
   if (!bytes.present()) {
     return true;
   }
@@ -428,9 +428,9 @@ bool BundleParser::parse_sve_bits(int node, BundleVm& vm) noexcept {
 }
 
 bool BundleParser::parse_smc_allow(int node, BundleVm& vm) noexcept {
-  constexpr std::string_view kName = "smc-allow";
+  constexpr const char* kName = "smc-allow";
   constexpr std::size_t kPair = 2 * sizeof(fdt32_t);
-  const Bytes bytes = get(node, kName.data());
+  const Bytes bytes = get(node, kName);
   if (!bytes.present()) {
     return true;
   }

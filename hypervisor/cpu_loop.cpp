@@ -388,14 +388,14 @@ void CpuLoop::turn_off(VcpuSlot& slot) noexcept {
 
 // --- time -----------------------------------------------------------------------------------------------------------
 
-template <const GuestTimer& kTimer>
+template <const GuestTimer& Timer>
 [[gnu::always_inline]] inline VgicCpuMask CpuLoop::raise_timer(VcpuSlot& slot, std::uint64_t now) noexcept {
   const GuestSystemRegisters& saved = slot.vcpu->system_registers();
-  if (!vm::timer_line(kTimer.saved(saved), now - kTimer.offset(saved))) [[likely]]
+  if (!vm::timer_line(Timer.saved(saved), now - Timer.offset(saved))) [[likely]]
     return 0;
-  if ((slot.vm->vgic_->take_physical_ppis(slot.index) >> kTimer.intid() & 1) != 0) return 0;
-  record_injection(slot, kTimer.guest_intid, slot.index, false);
-  return slot.vm->vgic_->set_ppi_level(slot.index, kTimer.guest_intid, true).value_or(0);
+  if ((slot.vm->vgic_->take_physical_ppis(slot.index) >> Timer.intid() & 1) != 0) return 0;
+  record_injection(slot, Timer.guest_intid, slot.index, false);
+  return slot.vm->vgic_->set_ppi_level(slot.index, Timer.guest_intid, true).value_or(0);
 }
 
 // The timers of a vCPU that is not loaded, as far as they have expired: as their physical interrupts would, once, until

@@ -82,7 +82,7 @@ class CpuLoop {
   void found_awake(VcpuSlot& slot, std::uint64_t now) noexcept;
 
   [[nodiscard]] static bool is_timer_due(const VcpuSlot& slot, std::uint64_t now) noexcept;
-  template <const GuestTimer& kTimer>
+  template <const GuestTimer& Timer>
   [[nodiscard]] VgicCpuMask raise_timer(VcpuSlot& slot, std::uint64_t now) noexcept;
   [[nodiscard]] VgicCpuMask raise_timers(VcpuSlot& slot, std::uint64_t now) noexcept;
   [[nodiscard]] std::uint64_t wait_ends(const VcpuSlot& slot, std::uint64_t now) const noexcept;

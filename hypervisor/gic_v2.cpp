@@ -135,7 +135,9 @@ void V2::wait_while_pending(std::uint32_t intid) noexcept {
 }
 
 diag::PhysicalInterrupt V2::private_state(std::uint32_t intid) noexcept {
-  const auto has = [intid](std::uint32_t file) noexcept { return (mmio::read32(bits_of(file, intid)) & bit_of(intid)) != 0; };
+  const auto has = [intid](std::uint32_t file) noexcept {
+    return (mmio::read32(bits_of(file, intid)) & bit_of(intid)) != 0;
+  };
   return {.enabled = has(regs::GIC_ISENABLER), .pending = has(regs::GIC_ISPENDR), .active = has(regs::GIC_ISACTIVER)};
 }
 

@@ -197,7 +197,7 @@ void VcpuLoop::write_sysreg(const Exit::SysRegWrite& write) noexcept {
 
 // What a device did. The list registers follow before the guest runs again.
 // No stack guard: there is no array in its frame, and it is in the way of every access.
-template <bool kIsWrite>
+template <bool IsWrite>
 [[gnu::always_inline]] inline VcpuLoop::Answer VcpuLoop::access(std::uint64_t ipa, AccessWidth width,
                                                                 std::uint64_t data) noexcept {
   Answer answer{};
@@ -208,14 +208,14 @@ template <bool kIsWrite>
       if (vgic().has_news(slot_.index)) {
         raised = with_gic(slot_, [this](auto& gic) noexcept { return vgic().sync(slot_.index, gic); });
       }
-      if constexpr (kIsWrite) {
+      if constexpr (IsWrite) {
         raised |= vgic().mmio_write(slot_.index, ipa, width, data);
       } else {
         answer.value = vgic().mmio_read(slot_.index, ipa, width).value;
       }
     } else {
       const MmioReply reply =
-          kIsWrite ? vm_.bus_.write(ipa, width, slot_.index, data) : vm_.bus_.read(ipa, width, slot_.index);
+          IsWrite ? vm_.bus_.write(ipa, width, slot_.index, data) : vm_.bus_.read(ipa, width, slot_.index);
       answer = {reply.outcome, reply.value};
     }
     raised |= std::exchange(vm_.raised_, 0);

@@ -42,7 +42,7 @@ class VcpuLoop final : public MmioResponder {
     MmioOutcome outcome{};
     std::uint64_t value{};
   };
-  template <bool kIsWrite>
+  template <bool IsWrite>
   [[nodiscard]] Answer access(std::uint64_t ipa, AccessWidth width, std::uint64_t data) noexcept;
   // MmioResponder: in the exit, without the loop.
   [[nodiscard]] Reply read(std::uint64_t ipa, AccessWidth width) noexcept override;

@@ -223,9 +223,9 @@ constexpr unsigned groups_of(Groups... groups) noexcept {
 }
 
 #define VCPU_IS_MOVED(name, group) \
-  constexpr(is_moved(SysRegGroup::group, offsetof(GuestSystemRegisters, name), kBegin, kGroups))
+  constexpr(is_moved(SysRegGroup::group, offsetof(GuestSystemRegisters, name), Begin, Groups))
 
-template <unsigned kGroups, std::size_t kBegin = 0>
+template <unsigned Groups, std::size_t Begin = 0>
 [[gnu::always_inline]] inline void store_groups(GuestSystemRegisters& to) noexcept {
 #define VCPU_GUEST_SYSREG(name, access, group)  \
   [[maybe_unused]] std::uint64_t live_##name{}; \
@@ -236,10 +236,10 @@ template <unsigned kGroups, std::size_t kBegin = 0>
   if VCPU_IS_MOVED (name, group) to.name = live_##name;
 #include "arm_vcpu/guest_sysregs.def"
 #undef VCPU_GUEST_SYSREG
-  if constexpr (kBegin + kAtATime < kRows) store_groups<kGroups, kBegin + kAtATime>(to);
+  if constexpr (Begin + kAtATime < kRows) store_groups<Groups, Begin + kAtATime>(to);
 }
 
-template <unsigned kGroups, std::size_t kBegin = 0>
+template <unsigned Groups, std::size_t Begin = 0>
 [[gnu::always_inline]] inline void restore_groups(const GuestSystemRegisters& from) noexcept {
 #define VCPU_GUEST_SYSREG(name, access, group)  \
   [[maybe_unused]] std::uint64_t next_##name{}; \
@@ -250,7 +250,7 @@ template <unsigned kGroups, std::size_t kBegin = 0>
   if VCPU_IS_MOVED (name, group) VCPU_WRITE_SYSREG(access, next_##name);
 #include "arm_vcpu/guest_sysregs.def"
 #undef VCPU_GUEST_SYSREG
-  if constexpr (kBegin + kAtATime < kRows) restore_groups<kGroups, kBegin + kAtATime>(from);
+  if constexpr (Begin + kAtATime < kRows) restore_groups<Groups, Begin + kAtATime>(from);
 }
 
 #undef VCPU_IS_MOVED

@@ -26,15 +26,16 @@ namespace arm_vcpu::recorder {
 // VM, vCPU, kind and outcome are the last four bytes of a record.
 inline constexpr unsigned kKindShift = 16;
 inline constexpr unsigned kOutcomeShift = 24;
-[[nodiscard]] constexpr std::uint64_t tag_of(unsigned vm, unsigned vcpu, TrapKind kind, trace::Outcome outcome) noexcept {
+[[nodiscard]] constexpr std::uint64_t tag_of(unsigned vm, unsigned vcpu, TrapKind kind,
+                                             trace::Outcome outcome) noexcept {
   const std::uint32_t tag = (vm & 0xFF) | (vcpu & 0xFF) << 8 | static_cast<std::uint32_t>(kind) << kKindShift |
                             static_cast<std::uint32_t>(outcome) << kOutcomeShift;
   return static_cast<std::uint64_t>(tag) << 32;
 }
 
-// The whole record in eight stores, most of them pairs: a place in the ring, and what is known at the vector. The last two
-// words as they are stored: SPSR and a duration of 0; the number, and above it the tag. Returns the place; the caller
-// publishes the number.
+// The whole record in eight stores, most of them pairs: a place in the ring, and what is known at the vector. The last
+// two words as they are stored: SPSR and a duration of 0; the number, and above it the tag. Returns the place; the
+// caller publishes the number.
 [[gnu::always_inline]] inline trace::Record& write(trace::RingCursor ring, std::uint64_t number, std::uint64_t tag,
                                                    std::uint64_t pc, std::uint64_t esr, std::uint64_t far,
                                                    std::uint64_t hpfar, std::uint64_t data,

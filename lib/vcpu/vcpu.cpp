@@ -116,7 +116,8 @@ Result<> Aarch64VCpu::setup(const Aarch64VCpuSetupConfig& config) noexcept {
   setup_.psci.stolen_time = config.services.stolen_time_ipa != 0;
   trace_tag = recorder::tag_of(config.vm_id, config.index, TrapKind::sync, trace::Outcome::handled);
   for (const TrapKind trap : {TrapKind::sync, TrapKind::irq}) {
-    answer_tag[static_cast<unsigned>(trap)] = recorder::tag_of(config.vm_id, config.index, trap, trace::Outcome::answered);
+    answer_tag[static_cast<unsigned>(trap)] =
+        recorder::tag_of(config.vm_id, config.index, trap, trace::Outcome::answered);
   }
   capabilities_ = caps;
   has_pmu_ = config.pmu && caps.pmu();

@@ -14,13 +14,13 @@ constexpr std::size_t mix(std::uint64_t key) noexcept {
 }
 
 // Forgets: a slot holds the last value made for one of its keys.
-template <class Value, std::size_t kSlots = 1024>
+template <class Value, std::size_t Slots = 1024>
 class DirectCache {
  public:
   // The value of `key`; make(value) fills a recycled one when the cache does not have it.
   template <class Make>
   Value& get(std::uint64_t key, Make&& make) {
-    Slot& slot = (*slots_)[mix(key) % kSlots];
+    Slot& slot = (*slots_)[mix(key) % Slots];
     if (slot.key != key || !slot.used) {
       make(slot.value);
       slot.key = key;
@@ -35,7 +35,7 @@ class DirectCache {
     bool used{};
     Value value{};
   };
-  std::unique_ptr<std::array<Slot, kSlots>> slots_ = std::make_unique<std::array<Slot, kSlots>>();
+  std::unique_ptr<std::array<Slot, Slots>> slots_ = std::make_unique<std::array<Slot, Slots>>();
 };
 
 // Keeps all. Open addressing; values stay where they are.

@@ -41,7 +41,8 @@ enum class IdPolicy : std::uint8_t { keep, hide, cap, cap_pa_range, cap_pmu, cap
 
 // Whether the row's value is the most that a guest is shown.
 [[nodiscard]] constexpr bool has_cap(IdPolicy policy) noexcept {
-  return policy == IdPolicy::cap || policy == IdPolicy::cap_pmu || policy == IdPolicy::cap_gic || policy == IdPolicy::cap_mte;
+  return policy == IdPolicy::cap || policy == IdPolicy::cap_pmu || policy == IdPolicy::cap_gic ||
+         policy == IdPolicy::cap_mte;
 }
 
 // One row of id_policy.def.

@@ -87,8 +87,8 @@ void check_timer(const CapturedState& state, DiagnosisList& out) noexcept {
 
   if (state.run->parked && !state.run->off) {
     // A guest that has the interrupt disabled, or masked by priority, sleeps on by its own wish: WFI wakes all the same
-    // when the hypervisor looks. So a vCPU counts that nobody has looked at since, or whose interrupt is nowhere: masked
-    // or not, it would be pending.
+    // when the hypervisor looks. So a vCPU counts that nobody has looked at since, or whose interrupt is nowhere:
+    // masked or not, it would be pending.
     const bool slept_through = !state.run->since || *state.run->since - timer.cntvoff_el2 <= timer.cntv_cval_el0;
     const InterruptView* irq = irq_of(state, timer.intid);
     const bool is_nowhere = irq != nullptr && state.interrupts && !irq->pending && !irq->in_lr && !irq->queued &&
@@ -104,7 +104,8 @@ void check_timer(const CapturedState& state, DiagnosisList& out) noexcept {
     if (state.exit != nullptr) report.code_at("goes on at", state.exit->frame.elr);
     if (!slept_through) {
       report.cause(
-          "the physical timer interrupt was taken before the WFI and is still active on the physical GIC: it cannot come again");
+          "the physical timer interrupt was taken before the WFI and is still active on the physical GIC: it cannot "
+          "come again");
     }
     report.rejects(Code::timer_ticks, "the vCPU is parked: it could not take the interrupt if it had it");
     report.done(out);

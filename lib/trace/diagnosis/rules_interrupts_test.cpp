@@ -44,7 +44,8 @@ TEST_F(Interrupts, AParkedVcpuWhoseTimerInterruptIsNowhere) {
   EXPECT_THAT(codes(), IsEmpty()) << "nobody knows where it is";
 }
 
-// A host that stood still: the timer of the samples and the guest's are late alike, and the one that looks was taken first.
+// A host that stood still: the timer of the samples and the guest's are late alike, and the one that looks was taken
+// first.
 TEST_F(Interrupts, ATimerInterruptThatIsOnItsWay) {
   for (const bool parked : {false, true}) {
     state.run = RunState{.bound = true, .parked = parked, .since = parked ? std::optional{9 * kHz} : std::nullopt};

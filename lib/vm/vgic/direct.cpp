@@ -32,8 +32,8 @@ VgicCpuMask Vgic::adopt(unsigned cpu) noexcept {
     i.queued_at = kVgicNoCpu;
   }
   i.in_lr = i.lr_latch = true;
-  // Its physical interrupt was not active when the vector delivered: a linked one that is has no value to deliver. If it
-  // is now, it has come again since, and the list register will turn out to be empty: `physical_active` stays.
+  // Its physical interrupt was not active when the vector delivered: a linked one that is has no value to deliver. If
+  // it is now, it has come again since, and the list register will turn out to be empty: `physical_active` stays.
   i.lr_physical = i.linked;
   i.holder = static_cast<std::uint8_t>(cpu);
   i.slot = 0;

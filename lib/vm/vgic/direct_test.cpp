@@ -165,8 +165,8 @@ TEST(VgicDirect, TheLinkedTimerKeepsItsPhysicalInterrupt) {
   ASSERT_TRUE(vector_delivers(m, 0, m.vgic.direct(0).timer.load()));
 }
 
-// The vector does not answer always: not while the guest is single-stepped, say. The model hears of the next interrupt before
-// it hears that the one which the vector delivered is over.
+// The vector does not answer always: not while the guest is single-stepped, say. The model hears of the next interrupt
+// before it hears that the one which the vector delivered is over.
 TEST(VgicDirect, TheNextOneMayTakeTheLongWay) {
   Machine m;
   ASSERT_TRUE(m.vgic.link_physical(0, 27, 30));

@@ -102,7 +102,8 @@ void Vgic::refresh_direct(unsigned cpu) noexcept {
   const bool listens = !(honours_sleep_ && c.asleep);
   const auto list_register = [&](unsigned intid) noexcept -> std::uint64_t {
     const VgicIrq& i = c.irqs[intid];
-    if (!i.enabled || !listens || !group_enabled(i)) return 0;
+    // One that carries its sender has no value that is known beforehand.
+    if (!i.enabled || i.by_source || !listens || !group_enabled(i)) return 0;
     const IchLr lr = IchLr{}
                          .with<IchLr::vINTID>(intid)
                          .with<IchLr::Priority>(i.priority)

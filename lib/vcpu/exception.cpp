@@ -153,6 +153,7 @@ bool respond(Aarch64VCpu& vcpu, MmioResponder& responder) noexcept {
         rt, extend_load(reply.value, width, iss.get<DataAbortIss::SSE>(), iss.get<DataAbortIss::SF>()));
   }
   ExitPath::advance(vcpu);
+  ExitPath::hypervisor_answered(vcpu);
   return true;
 }
 

@@ -6,6 +6,7 @@
 
 #include <vector>
 
+#include "arm_vcpu/trace/diagnosis_loops.hpp"
 #include "vcpu/fake_hw.hpp"
 
 namespace arm_vcpu {
@@ -84,6 +85,25 @@ TEST_F(RecorderTest, HandledAndInjected) {
   EXPECT_EQ(ring.at(2).data, 0x1'0001ULL << 32 | 0x8400'0000) << "the answer above the function";
   EXPECT_EQ(ring.at(3).outcome, Outcome::injected);
   EXPECT_EQ(vcpu.handled_exits(), 2U);
+}
+
+// As by the hypervisor's loop: an access that was completed is progress, however often it comes again.
+TEST_F(RecorderTest, AnAccessThatAResponderAnsweredIsTheHypervisors) {
+  class Accepting final : public MmioResponder {
+   public:
+    Reply read(std::uint64_t, AccessWidth) noexcept override { return {true, 0}; }
+    bool write(std::uint64_t, AccessWidth, std::uint64_t) noexcept override { return true; }
+  } device;
+  vcpu.set_mmio_responder(&device);
+  constexpr std::uint64_t kLoad = 0x24ULL << 26 | 1U << 25 | 1U << 24 | 2U << 22 | 5U << 16 | 7;
+  fake::cpu().guest = {exit_of(TrapKind::sync, kLoad, 0x900'0018), exit_of(TrapKind::sync, kLoad | 1U << 6, 0x900'0018),
+                       exit_of(TrapKind::irq, 0)};
+  ASSERT_TRUE(vcpu.run());
+  ASSERT_EQ(ring.end(), 4U);
+  for (const std::uint64_t number : {1U, 2U}) {
+    EXPECT_EQ(ring.at(number).outcome, Outcome::returned);
+    EXPECT_FALSE(diag::makes_no_progress(ring.at(number)));
+  }
 }
 
 TEST_F(RecorderTest, OffWritesNothing) {

@@ -209,7 +209,8 @@ void check_guest_exception(const CapturedState& state, DiagnosisList& out) noexc
   const GuestSystemRegisters& registers = *state.registers;
   const Ec ec = Esr::from(registers.esr_el1).get<Esr::EC>();
   // Reset leaves ESR_EL1 and ELR_EL1 0: no exception yet.
-  if (!is_fatal_exception(ec) || (registers.esr_el1 == 0 && registers.elr_el1 == 0)) return;
+  // 0 is of no exception: IL is 1 where the reason is unknown. An interrupt writes ELR_EL1 only.
+  if (!is_fatal_exception(ec) || registers.esr_el1 == 0) return;
   if (!is_still_in_exception(state)) return;
   switch (ec) {
     case Ec::illegal_state:

@@ -105,11 +105,13 @@ class HypervisorUnwinder(Unwinder):
     def _unwind(self, pending, pc: int):
         sp, fp, lr = (int(pending.read_register(name)) for name in ("sp", "x29", "x30"))
         # A return address can be just behind the function's last instruction: look the caller up one below.
-        found = machine.image.elf.find(pc - machine.image.base)
+        inside = pc - (1 if pending.level() else 0)
+        found = machine.image.elf.find(inside - machine.image.base)
         name, offset = found if found else ("", 0)
+        start = inside - offset
         if name in ("arm_vcpu_vectors", "arm_vcpu_enter_guest") or not found:
             return self._world_switch(pending, fp, sp)
-        prologue = self._prologue(pc - offset, pc)
+        prologue = self._prologue(start, pc)
         word, = struct.unpack("<I", gdb.selected_inferior().read_memory(pc, 4).tobytes())
         if prologue.frame_offset is None or word in (RET, AUTIASP):
             cfa = sp + (prologue.size if word not in (RET, AUTIASP) else 0)
@@ -119,7 +121,7 @@ class HypervisorUnwinder(Unwinder):
             base = fp - prologue.frame_offset
             cfa = base + prologue.size
             saved = prologue.saved
-        return self._caller(pending, pc - offset, cfa, {register: base + at for register, at in saved.items()}, fp, lr)
+        return self._caller(pending, start, cfa, {register: base + at for register, at in saved.items()}, fp, lr)
 
     def _prologue(self, start: int, pc: int) -> Prologue:
         end = min(pc, start + 4 * LONGEST_PROLOGUE)

@@ -26,14 +26,14 @@ constinit Registers g_out{};
   X(csselr_el1, 2)                      \
   X(far_el1, 0x0000'1234'5678'9ABC)     \
   X(ttbr1_el1, 0x4321'0000'0000)
-#define WITNESS_FIXED(X)                                                                                     \
-  X(sctlr_el1)                                                                                               \
-  X(tcr_el1)                                                                                                 \
-  X(mair_el1)                                                                                                \
-  X(ttbr0_el1)                                                                                               \
-  X(vbar_el1)                                                                                                \
-  X(tpidr_el1) X(midr_el1) X(mpidr_el1) X(cntfrq_el0) X(id_aa64pfr0_el1) X(id_aa64mmfr0_el1) X(S3_0_C4_C6_0) \
-      X(S3_0_C12_C12_7)
+#define WITNESS_FIXED(X) \
+  X(sctlr_el1)           \
+  X(tcr_el1)             \
+  X(mair_el1)            \
+  X(ttbr0_el1)           \
+  X(vbar_el1)            \
+  X(tpidr_el1)           \
+  X(midr_el1) X(mpidr_el1) X(cntfrq_el0) X(id_aa64pfr0_el1) X(id_aa64mmfr0_el1) X(S3_0_C4_C6_0) X(S3_0_C12_C12_7)
 
 struct Fixed {
 #define X(name) u64 name;

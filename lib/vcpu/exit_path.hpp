@@ -43,9 +43,7 @@ struct ExitPath {
   static void count_unexpected(Aarch64VCpu& vcpu) noexcept { ++vcpu.unexpected_exits_; }
 
   // The exit was the hypervisor's affair, and run() need not return for it.
-  static void hypervisor_answered(Aarch64VCpu& vcpu) noexcept {
-    recorder::set_outcome(vcpu, trace::Outcome::returned);
-  }
+  static void hypervisor_answered(Aarch64VCpu& vcpu) noexcept { recorder::set_outcome(vcpu, trace::Outcome::returned); }
   // Makes run() return `reason`.
   static bool leave(Aarch64VCpu& vcpu, const AxVCpuExitReason& reason, Pending pending = {}) noexcept {
     recorder::set_outcome(vcpu, trace::Outcome::open);

@@ -205,19 +205,8 @@ void count_cycles() noexcept {
 
 }  // namespace
 
-extern "C" [[noreturn, gnu::used]] void hwdebug_main() noexcept {
+extern "C" [[noreturn, gnu::used]] void program_main() noexcept {
   debug_a_child();
   count_cycles();
-  print(g_all_right ? "hwdebug: all right\n" : "hwdebug: failed\n");
-  (void)call(Call::exit_group, g_all_right ? 0 : 1);
-  __builtin_unreachable();
+  finish("hwdebug: all right\n", "hwdebug: failed\n");
 }
-
-asm(R"(
-    .text
-    .global _start
-_start:
-    mov     x29, xzr
-    mov     x30, xzr
-    bl      hwdebug_main
-)");

@@ -133,18 +133,7 @@ void use_tags() noexcept {
 
 }  // namespace
 
-extern "C" [[noreturn, gnu::used]] void memtag_main() noexcept {
+extern "C" [[noreturn, gnu::used]] void program_main() noexcept {
   use_tags();
-  print(g_all_right ? "memtag: all right\n" : "memtag: failed\n");
-  (void)call(Call::exit_group, g_all_right ? 0 : 1);
-  __builtin_unreachable();
+  finish("memtag: all right\n", "memtag: failed\n");
 }
-
-asm(R"(
-    .text
-    .global _start
-_start:
-    mov     x29, xzr
-    mov     x30, xzr
-    bl      memtag_main
-)");

@@ -65,7 +65,25 @@ inline void report(const char* program, const char* name, bool right) noexcept {
   g_all_right = g_all_right && right;
 }
 
+// The last line, and the status.
+[[noreturn]] inline void finish(const char* all_right, const char* failed) noexcept {
+  print(g_all_right ? all_right : failed);
+  (void)call(Call::exit_group, g_all_right ? 0 : 1);
+  __builtin_unreachable();
+}
+
 }  // namespace program
+
+// Where the program begins.
+extern "C" [[noreturn]] void program_main() noexcept;
+asm(R"(
+    .text
+    .global _start
+_start:
+    mov     x29, xzr
+    mov     x30, xzr
+    bl      program_main
+)");
 
 // The compiler calls it without being asked. One source file makes a program.
 extern "C" [[gnu::used]] inline void* memset(void* to, int value, std::size_t bytes) noexcept {

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two Linux VMs with two vCPUs each share physical CPUs: both boot, keep time, and get equal shares of the CPUs: the longer the loops run, the nearer, and within 5 % in the end.
+"""Two Linux VMs with two vCPUs each share physical CPUs: both boot, keep time, and get equal shares of the CPUs: the longer
+the loops run, the nearer, and within 5 % in the end.
 A share is what a guest knows of itself, the time of a busy vCPU that was not stolen from it: the host may be busy with other things,
 and then a vCPU computes less in its time, but has no less of it. How much work the shares are worth is what shares.py counts.
 Argument: number of physical CPUs."""

@@ -102,7 +102,7 @@ void check_timer(const CapturedState& state, DiagnosisList& out) noexcept {
     }
     add_physical(report, timer);
     if (state.exit != nullptr) report.code_at("goes on at", state.exit->frame.elr);
-    if (!slept_through) {
+    if (!slept_through && (!timer.physical || timer.physical->active)) {
       report.cause(
           "the physical timer interrupt was taken before the WFI and is still active on the physical GIC: it cannot "
           "come again");

@@ -5,12 +5,12 @@
 #include <utility>
 
 #include "arm_vcpu/el2/sysreg.hpp"
-#include "arm_vcpu/vm/timer.hpp"
 #include "arm_vcpu/vm/vgic_cpu_interface.hpp"
 #include "check.hpp"
 #include "console.hpp"
 #include "gic.hpp"
 #include "guest_gic.hpp"
+#include "guest_timer.hpp"
 #include "physical_cpus.hpp"
 #include "simulate.hpp"
 #include "smp.hpp"
@@ -22,42 +22,12 @@ namespace {
 
 constinit LoopInterrupts g_interrupts;
 constinit std::array<CpuLoop, kMaxCpus> g_loops{};
+constinit std::array<std::optional<VcpuLoop>, std::size_t{kMaxVms} * kMaxVcpus> g_vcpu_loops{};
 
 // Short against a guest's timer tick, long against the cost of a switch.
 constexpr std::uint64_t kSlicesPerSecond = 200;
 // A UART without an interrupt is looked at this often.
 constexpr std::uint64_t kPollsPerSecond = 50;
-
-// CNTV_CTL_EL0, CNTP_CTL_EL0: ISTATUS, IMASK, ENABLE. The condition is met, and not masked.
-constexpr bool is_up(std::uint64_t ctl) noexcept {
-  return (ctl & 0b111) == 0b101;
-}
-
-}  // namespace
-
-// The two timers of a guest: the CPU's own while the vCPU is loaded, deadlines of CNTHP while it is not.
-struct GuestTimer {
-  std::uint32_t guest_intid;
-  std::uint32_t LoopInterrupts::* physical_intid;
-  std::uint64_t GuestSystemRegisters::* ctl;
-  std::uint64_t GuestSystemRegisters::* cval;
-  bool is_virtual;
-
-  [[nodiscard]] std::uint32_t intid() const noexcept { return g_interrupts.*physical_intid; }
-  [[nodiscard]] vm::TimerState saved(const GuestSystemRegisters& registers) const noexcept {
-    return {vm::TimerCtl::from(registers.*ctl), registers.*cval};
-  }
-  [[nodiscard]] std::uint64_t offset(const GuestSystemRegisters& registers) const noexcept {
-    return is_virtual ? registers.cntvoff_el2 : 0;
-  }
-};
-
-namespace {
-
-constexpr GuestTimer kVirtualTimer{guest_machine::kVirtualTimerIntid, &LoopInterrupts::virtual_timer,
-                                   &GuestSystemRegisters::cntv_ctl_el0, &GuestSystemRegisters::cntv_cval_el0, true};
-constexpr GuestTimer kPhysicalTimer{guest_machine::kPhysicalTimerIntid, &LoopInterrupts::physical_timer,
-                                    &GuestSystemRegisters::cntp_ctl_el0, &GuestSystemRegisters::cntp_cval_el0, false};
 
 }  // namespace
 
@@ -74,6 +44,7 @@ void set_loop_interrupts(const LoopInterrupts& interrupts) noexcept {
 bool CpuLoop::add(VcpuSlot& slot) noexcept {
   if (count_ == slots_.size()) return false;
   slot.place = count_;
+  slot.loop = &g_vcpu_loops[slot.vm->id() * kMaxVcpus + slot.index].emplace(slot, *this);
   slots_[count_++] = &slot;
   return true;
 }
@@ -189,6 +160,9 @@ void CpuLoop::run() noexcept {
   doorbell_ = gic::sgi_request(this_cpu(), kDoorbellSgi);
   for (unsigned place = 0; place < count_; ++place) noted_ |= std::uint64_t{1} << place;
   let_guest_sleep();
+  if (answers_) {
+    for (unsigned place = 0; place < count_; ++place) slots_[place]->loop->respond();
+  }
   for (;;) {
     settle();
     const std::uint64_t now = el2::counter_ticks();
@@ -210,14 +184,19 @@ void CpuLoop::run() noexcept {
   if (slot.waits && !wakes_up(slot)) return;
   if (slot.is_new) {
     slot.is_new = false;
-    VcpuLoop{slot, *this}.begin();
+    slot.loop->begin();
   }
   next_sample_ = now + slot.sample_in;
   in_guest_ = true;
   arm();
-  const VcpuLoop::Leave why = VcpuLoop{slot, *this}.run();
+  const VcpuLoop::Leave why = VcpuLoop::run(*this);
   in_guest_ = false;
-  now = el2::counter_ticks();
+  leave_guest(*loaded_, why);
+}
+
+// The guest of the vCPU that is loaded now, and has not been for as long as run_next()'s.
+[[gnu::no_stack_protector]] void CpuLoop::leave_guest(VcpuSlot& slot, VcpuLoop::Leave why) noexcept {
+  const std::uint64_t now = el2::counter_ticks();
   slot.sample_in = next_sample_ > now ? next_sample_ - now : 0;
   switch (why) {
     case VcpuLoop::Leave::asked:
@@ -262,15 +241,15 @@ void CpuLoop::preempt(VcpuSlot& slot, std::uint64_t now) noexcept {
     }
   }
   slot.waits = false;
-  slot.wait_deadline.reset();
-  slot.vcpu->record({.pc = slot.vcpu->trap_frame().exception_pc(), .kind = trace::Kind::vcpu_woken});
+  slot.wait_deadline = Deadlines::kNever;
+  slot.vcpu->record(trace::Kind::vcpu_woken, slot.vcpu->trap_frame().exception_pc(), 0);
   return true;
 }
 
 // The vCPU stays loaded until another one needs the CPU. Until when it waits is worked out where it matters: when the
 // CPU goes to sleep with it, or it is unloaded.
 [[gnu::no_stack_protector]] void CpuLoop::wait(VcpuSlot& slot, std::uint64_t now) noexcept {
-  slot.vcpu->record({.pc = slot.vcpu->trap_frame().exception_pc(), .data = 1, .kind = trace::Kind::vcpu_parked});
+  slot.vcpu->record(trace::Kind::vcpu_parked, slot.vcpu->trap_frame().exception_pc(), 1);
   slot.ran += scheduler_.block(now);
   slot.waits = true;
   slot.waits_since = now;
@@ -279,7 +258,7 @@ void CpuLoop::preempt(VcpuSlot& slot, std::uint64_t now) noexcept {
 }
 
 void CpuLoop::turn_off(VcpuSlot& slot) noexcept {
-  slot.vcpu->record({.pc = slot.vcpu->trap_frame().exception_pc(), .data = 0, .kind = trace::Kind::vcpu_parked});
+  slot.vcpu->record(trace::Kind::vcpu_parked, slot.vcpu->trap_frame().exception_pc(), 0);
   (void)slot.watch.look(slot, slot.vm->doctor_);
   const std::uint64_t now = el2::counter_ticks();
   slot.ran += scheduler_.block(now);
@@ -289,13 +268,6 @@ void CpuLoop::turn_off(VcpuSlot& slot) noexcept {
 }
 
 // --- loading --------------------------------------------------------------------------------------------------------
-
-// Most of the time it is neither of them.
-[[gnu::always_inline]] inline bool CpuLoop::is_timer_due(const VcpuSlot& slot, std::uint64_t now) noexcept {
-  const GuestSystemRegisters& saved = slot.vcpu->system_registers();
-  return vm::timer_line(kVirtualTimer.saved(saved), now - kVirtualTimer.offset(saved)) ||
-         vm::timer_line(kPhysicalTimer.saved(saved), now);
-}
 
 [[gnu::noinline, gnu::cold]] void CpuLoop::report_unbound(VcpuSlot& slot, const Error& error) noexcept {
   char storage[200];
@@ -318,7 +290,7 @@ void CpuLoop::turn_off(VcpuSlot& slot) noexcept {
   {
     const LockGuard guard{vm.lock_};
     // Instead of an exit for the timer as soon as it is back in the hardware.
-    if (is_timer_due(slot, now)) raised = raise_timers(slot, now);
+    if (is_timer_due(slot.vcpu->system_registers(), now)) raised = raise_timers(slot, now);
     // Before the timer is in the hardware: an expired one would interrupt again.
     for (std::uint32_t rest = vgic.take_physical_ppis(slot.index); rest != 0; rest &= rest - 1) {
       gic::activate_private(static_cast<std::uint32_t>(__builtin_ctz(rest)));
@@ -338,9 +310,7 @@ void CpuLoop::turn_off(VcpuSlot& slot) noexcept {
     report_unbound(slot, bound.error());
     return false;
   }
-  std::uint8_t& last = vm.last_here_[slot.cpu];
-  if (last != slot.index + 1) el2::forget_sibling_vcpu();
-  last = static_cast<std::uint8_t>(slot.index + 1);
+  forget_sibling(slot);
   // No CLREX: the ERET that enters the guest clears the exclusive monitor. [armarm] "Exclusive access instructions and
   // exception returns"
   return true;
@@ -351,6 +321,7 @@ void CpuLoop::turn_off(VcpuSlot& slot) noexcept {
   Vm& vm = *slot.vm;
   VgicCpuMask raised{};
   std::uint32_t active{};
+  bool is_due{};
   // Who has read it before posts, and rings: on_doorbell() finds that.
   vm.vgic_->direct(slot.index).doorbell.store(0, std::memory_order_relaxed);
   const bool sleeps = slot.waits && scheduler_.is_blocked(slot.place);
@@ -360,14 +331,15 @@ void CpuLoop::turn_off(VcpuSlot& slot) noexcept {
     active = vm.vgic_->take_physical_ppis(slot.index);
     CHECK(slot.vcpu->unbind(next).has_value());
     loaded_ = nullptr;
-    if (sleeps && is_timer_due(slot, now)) raised |= raise_timers(slot, now);
+    is_due = sleeps && is_timer_due(slot.vcpu->system_registers(), now);
+    if (is_due) raised |= raise_timers(slot, now);
   }
   // Saved; must not fire for nobody.
   VCPU_WRITE_SYSREG(cntv_ctl_el0, 0);
   VCPU_WRITE_SYSREG(cntp_ctl_el0, 0);
   std::uint32_t expired = 0;
-  if (is_up(slot.vcpu->system_registers().*kVirtualTimer.ctl)) expired |= 1U << kVirtualTimer.intid();
-  if (is_up(slot.vcpu->system_registers().*kPhysicalTimer.ctl)) expired |= 1U << kPhysicalTimer.intid();
+  if (is_up(slot.vcpu->system_registers().*kVirtualTimer.ctl)) expired |= 1U << kVirtualTimer.intid(g_interrupts);
+  if (is_up(slot.vcpu->system_registers().*kPhysicalTimer.ctl)) expired |= 1U << kPhysicalTimer.intid(g_interrupts);
   if ((active | expired) != 0) {
     el2::isb();  // the line is low before the interrupt is inactive, or it would come again
     for (std::uint32_t rest = active; rest != 0; rest &= rest - 1) {
@@ -381,6 +353,7 @@ void CpuLoop::turn_off(VcpuSlot& slot) noexcept {
   if (sleeps) {
     // From here on its timers are deadlines.
     waits_.set(slot.place, wait_ends(slot, now));
+    slot.timer_at = active != 0 || is_due ? 0 : earliest_timer(slot.vcpu->system_registers(), now);
     if ((raised >> slot.index & 1) != 0) noted_ |= bit(slot);
   }
   vm.kick(raised, slot.index);
@@ -393,7 +366,7 @@ template <const GuestTimer& Timer>
   const GuestSystemRegisters& saved = slot.vcpu->system_registers();
   if (!vm::timer_line(Timer.saved(saved), now - Timer.offset(saved))) [[likely]]
     return 0;
-  if ((slot.vm->vgic_->take_physical_ppis(slot.index) >> Timer.intid() & 1) != 0) return 0;
+  if ((slot.vm->vgic_->take_physical_ppis(slot.index) >> Timer.intid(g_interrupts) & 1) != 0) return 0;
   record_injection(slot, Timer.guest_intid, slot.index, false);
   return slot.vm->vgic_->set_ppi_level(slot.index, Timer.guest_intid, true).value_or(0);
 }
@@ -408,26 +381,17 @@ VgicCpuMask CpuLoop::raise_timers(VcpuSlot& slot, std::uint64_t now) noexcept {
 // When a vCPU that sleeps has to be looked at. Ticks.
 std::uint64_t CpuLoop::wait_ends(const VcpuSlot& slot, std::uint64_t now) const noexcept {
   std::uint64_t at = slot.look_at;
-  if (slot.wait_deadline && *slot.wait_deadline < at) at = *slot.wait_deadline;
-  if (loaded_ == &slot) return at;
-  const GuestSystemRegisters& saved = slot.vcpu->system_registers();
-  const auto consider = [&](const GuestTimer& timer) noexcept {
-    const auto due = vm::vtimer_physical_deadline(timer.saved(saved), now, timer.offset(saved));
-    if (due && *due < at) at = *due;
-  };
-  consider(kVirtualTimer);
-  consider(kPhysicalTimer);
-  return at;
+  if (slot.wait_deadline < at) at = slot.wait_deadline;
+  return loaded_ == &slot ? at : std::min(at, earliest_timer(slot.vcpu->system_registers(), now));
 }
 
-// Programs CNTHP, the EL2 physical timer, for the first thing that is due. An earlier one that is programmed stays:
-// when it fires, this is called again. That spares a vCPU that sleeps and wakes the two writes, most of the time.
-void CpuLoop::arm(std::uint64_t at_the_latest) noexcept {
-  std::uint64_t at = waits_.earliest() < at_the_latest ? waits_.earliest() : at_the_latest;
+// Programs CNTHP, the EL2 physical timer, for the first thing that is due.
+void CpuLoop::program(std::uint64_t at_the_latest) noexcept {
+  std::uint64_t at = std::min(waits_.earliest(), at_the_latest);
   if (in_guest_) {
-    if (next_sample_ < at) at = next_sample_;
-    if (const auto end = scheduler_.slice_end(); end && *end < at) {
-      if (!simulate::is_chosen(simulate::Failure::starvation)) at = *end;
+    at = std::min(at, next_sample_);
+    if (const auto end = scheduler_.slice_end(); end && !simulate::is_chosen(simulate::Failure::starvation)) {
+      at = std::min(at, *end);
     }
   }
   if (programmed_ <= at) return;
@@ -458,7 +422,7 @@ void CpuLoop::on_due(VcpuSlot& slot, std::uint64_t now) noexcept {
   {
     const LockGuard guard{slot.vm->lock_};
     raised = raise_timers(slot, now);
-    wakes = has_deliverable(slot) || (slot.wait_deadline && now >= *slot.wait_deadline);
+    wakes = has_deliverable(slot) || now >= slot.wait_deadline;
   }
   slot.vm->kick(raised, slot.index);
   if (wakes) return wake(slot);
@@ -495,7 +459,7 @@ bool CpuLoop::handle_interrupt(std::uint32_t acknowledged) noexcept {
     on_timer();
   } else if (intid == g_interrupts.maintenance) {
     if (in_guest_) {
-      VcpuLoop{*loaded_, *this}.flush();
+      loaded_->loop->flush();
     } else if (loaded_ != nullptr) {
       unload(el2::counter_ticks());  // asleep, and its list registers ask for attention that the guest will not give
     }
@@ -539,7 +503,7 @@ void CpuLoop::on_doorbell() noexcept {
 void CpuLoop::on_guest_timer(const GuestTimer& timer) noexcept {
   // One that became pending for the vCPU that was here before may still be delivered.
   const std::uint64_t ctl = timer.is_virtual ? VCPU_READ_SYSREG(cntv_ctl_el0) : VCPU_READ_SYSREG(cntp_ctl_el0);
-  if (loaded_ == nullptr || !is_up(ctl)) return gic::deactivate(timer.intid());
+  if (loaded_ == nullptr || !is_up(ctl)) return gic::deactivate(timer.intid(g_interrupts));
   if (timer.is_virtual && !in_guest_ &&
       wakes_at_once([](Vgic& vgic, unsigned vcpu, auto& gic) noexcept { return vgic.deliver_timer(vcpu, gic); })) {
     return;

@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "scheduler.hpp"
+#include "vcpu_loop.hpp"
 #include "vm.hpp"
 
 namespace arm_vcpu::hv {
@@ -39,6 +40,13 @@ class CpuLoop {
   // The guest that runs here is interrupted at `at` (ticks), at the latest: something waits for its time.
   void look_by(std::uint64_t at) noexcept;
 
+  // Precondition: there is one, as there is while a guest runs.
+  [[nodiscard]] VcpuSlot& loaded() noexcept { return *loaded_; }
+
+  // hand_over.cpp: a WFI of the vCPU that runs, inside the exit. The vCPU that goes on; null: the exit has to leave the
+  // guest.
+  [[nodiscard]] Aarch64VCpu* on_wait(VcpuSlot& slot) noexcept;
+
   // The vectors answer what they can, so that not every exit is seen by the loop.
   [[nodiscard]] bool answers() const noexcept { return answers_; }
   [[nodiscard]] bool others_wait() const noexcept { return scheduler_.others_wait(); }
@@ -54,6 +62,7 @@ class CpuLoop {
   void wake(VcpuSlot& slot) noexcept;
 
   void run_next(VcpuSlot& slot, std::uint64_t now) noexcept;
+  void leave_guest(VcpuSlot& slot, VcpuLoop::Leave why) noexcept;
   [[nodiscard]] bool wakes_up(VcpuSlot& slot) noexcept;
   void preempt(VcpuSlot& slot, std::uint64_t now) noexcept;
   void wait(VcpuSlot& slot, std::uint64_t now) noexcept;
@@ -63,6 +72,10 @@ class CpuLoop {
   [[nodiscard]] bool load(VcpuSlot& slot, std::uint64_t now) noexcept;
   void report_unbound(VcpuSlot& slot, const Error& error) noexcept;
   void unload(std::uint64_t now, Aarch64VCpu::Next next = Aarch64VCpu::Next::host) noexcept;
+
+  // hand_over.cpp
+  static void forget_sibling(VcpuSlot& slot) noexcept;
+  [[nodiscard]] VcpuSlot* who_goes_on(const VcpuSlot& slot, std::uint64_t now) noexcept;
 
   void idle() noexcept;
   void on_timer() noexcept;
@@ -81,12 +94,12 @@ class CpuLoop {
   void found_asleep(VcpuSlot& slot, std::uint64_t now) noexcept;
   void found_awake(VcpuSlot& slot, std::uint64_t now) noexcept;
 
-  [[nodiscard]] static bool is_timer_due(const VcpuSlot& slot, std::uint64_t now) noexcept;
   template <const GuestTimer& Timer>
   [[nodiscard]] VgicCpuMask raise_timer(VcpuSlot& slot, std::uint64_t now) noexcept;
   [[nodiscard]] VgicCpuMask raise_timers(VcpuSlot& slot, std::uint64_t now) noexcept;
   [[nodiscard]] std::uint64_t wait_ends(const VcpuSlot& slot, std::uint64_t now) const noexcept;
   void arm(std::uint64_t at_the_latest = Deadlines::kNever) noexcept;
+  void program(std::uint64_t at_the_latest) noexcept;
 
   [[nodiscard]] std::uint64_t bit(const VcpuSlot& slot) const noexcept { return std::uint64_t{1} << slot.place; }
 
@@ -106,6 +119,24 @@ class CpuLoop {
   unsigned count_{};
   std::array<VcpuSlot*, Scheduler::kCapacity> slots_{};
 };
+
+// Something that CNTHP has to end may come earlier now. What is programmed for an earlier time stays: when it fires, this
+// is called again. That spares a vCPU that sleeps and wakes the two writes, most of the time.
+[[gnu::always_inline]] inline void CpuLoop::arm(std::uint64_t at_the_latest) noexcept {
+  std::uint64_t at = waits_.earliest() < at_the_latest ? waits_.earliest() : at_the_latest;
+  if (in_guest_) {
+    if (next_sample_ < at) at = next_sample_;
+    if (const auto end = scheduler_.slice_end(); end && *end < at) at = *end;
+  }
+  if (programmed_ > at) program(at_the_latest);
+}
+
+// `slot` was loaded: another vCPU of its VM may have left translations here under the same VMID.
+[[gnu::always_inline]] inline void CpuLoop::forget_sibling(VcpuSlot& slot) noexcept {
+  std::uint8_t& last = slot.vm->last_here_[slot.cpu];
+  if (last != slot.index + 1) el2::forget_sibling_vcpu();
+  last = static_cast<std::uint8_t>(slot.index + 1);
+}
 
 [[nodiscard]] CpuLoop& cpu_loop(unsigned cpu) noexcept;
 [[nodiscard]] CpuLoop& this_cpu_loop() noexcept;

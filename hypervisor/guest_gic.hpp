@@ -18,10 +18,7 @@ class RecordingGic : public Gic {
   void write_ich_lr(unsigned n, arm_vcpu::gic::IchLr lr) noexcept {
     Gic::write_ich_lr(n, lr);
     if (lr.get<arm_vcpu::gic::IchLr::Pending>()) {
-      slot_.vcpu->record({.far = n,
-                          .hpfar = lr.raw,
-                          .data = lr.get<arm_vcpu::gic::IchLr::vINTID>(),
-                          .kind = trace::Kind::irq_delivered});
+      slot_.vcpu->record(trace::Kind::irq_delivered, 0, lr.get<arm_vcpu::gic::IchLr::vINTID>(), n, lr.raw);
     }
   }
 

@@ -30,13 +30,13 @@ class SpinLock {
     if (!owner_.compare_exchange_strong(nobody, self(), std::memory_order_acquire, std::memory_order_relaxed)) {
       return false;
     }
-    taken_at_ = reinterpret_cast<std::uint64_t>(__builtin_return_address(0));
+    __asm__("adr %0, ." : "=r"(taken_at_));
     return true;
   }
   [[gnu::always_inline]] void unlock() noexcept { owner_.store(0, std::memory_order_release); }
 
   [[nodiscard]] const char* name() const noexcept { return name_; }
-  // The caller of the function that took it.
+  // In the function that took it.
   [[nodiscard]] std::uint64_t taken_at() const noexcept { return taken_at_; }
 
  private:

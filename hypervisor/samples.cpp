@@ -68,7 +68,7 @@ void CpuLoop::found_asleep(VcpuSlot& slot, std::uint64_t now) noexcept {
     slot.waits_since = now;
     slot.look_at = now + el2::counter_hz();
     slot.vcpu->record({.pc = pc, .data = 1, .kind = trace::Kind::vcpu_parked});
-    VcpuLoop{slot, *this}.watch();
+    slot.loop->watch();
   } else if (now >= slot.look_at) {
     slot.look_at = Deadlines::kNever;
     look_at_sleeper(slot);
@@ -92,7 +92,7 @@ void CpuLoop::found_awake(VcpuSlot& slot, std::uint64_t now) noexcept {
                      .data = VCPU_READ_SYSREG(vbar_el1),
                      .spsr = static_cast<std::uint32_t>(slot.vcpu->trap_frame().spsr.raw),
                      .kind = trace::Kind::guest_sample});
-  VcpuLoop{slot, *this}.watch();
+  slot.loop->watch();
   const bool was_overdue = is_overdue_;
   is_overdue_ = late_samples_ != 0 && !must_leave_ && scheduler_.kept_waiting(now) >= 2 * scheduler_.slice();
   if (++slot.samples % kSamplesPerHealthCheck == 0 || (is_overdue_ && !was_overdue)) {
@@ -104,7 +104,7 @@ void CpuLoop::found_awake(VcpuSlot& slot, std::uint64_t now) noexcept {
 // A wait of a second is nothing special, but it gives time to see whether it can end.
 void CpuLoop::look_at_sleeper(VcpuSlot& slot) noexcept {
   VmDoctor& doctor = slot.vm->doctor_;
-  VcpuLoop{slot, *this}.watch();
+  slot.loop->watch();
   const VmDoctor::Past past{.parked_since = slot.waits_since};
   if (doctor.sleeps_for_good(slot)) {
     log(Level::warn, "vm{} vcpu{}: asleep for good at PC {:x}: no interrupt is enabled, and no other vCPU is on",

@@ -35,6 +35,9 @@ class Scheduler {
 
   // --- The CPU itself, from here on.
 
+  // take_requests() would give something.
+  [[nodiscard]] bool is_requested() const noexcept { return requests_.load(std::memory_order_relaxed) != 0; }
+
   // What was requested since the last call. A request that comes later interrupts this CPU again: whoever looks at a
   // vCPU after this and finds nothing may let it wait.
   [[nodiscard]] Set take_requests() noexcept {
@@ -62,13 +65,20 @@ class Scheduler {
   // The next one, which runs from `now` on; kNone: nobody is ready. Precondition: nobody runs.
   constexpr Place pick(std::uint64_t now) noexcept {
     if (ready_ == 0) return kNone;
+    run(next(), now);
+    return running_;
+  }
+  // Whom pick() would take if the running one left. Precondition: others_wait().
+  [[nodiscard]] constexpr Place next() const noexcept {
     // Places above the last one first, then from the lowest.
     const Set above = last_ + 1 < kCapacity ? ready_ & ~Set{0} << (last_ + 1) : 0;
-    running_ = static_cast<Place>(__builtin_ctzll(above != 0 ? above : ready_));
-    last_ = running_;
-    ready_ &= ~bit(running_);
-    since_ = now;
-    return running_;
+    return static_cast<Place>(__builtin_ctzll(above != 0 ? above : ready_));
+  }
+  // block() and pick() in one. `place` is next()'s. The ticks that the one before ran.
+  constexpr std::uint64_t hand_over(Place place, std::uint64_t now) noexcept {
+    const std::uint64_t ran = now - since_;
+    run(place, now);
+    return ran;
   }
 
   // The running one leaves the CPU: it waits, or it goes to the end of the round. The ticks that it ran.
@@ -97,6 +107,11 @@ class Scheduler {
  private:
   [[nodiscard]] static constexpr Set bit(Place place) noexcept { return Set{1} << place; }
 
+  constexpr void run(Place place, std::uint64_t now) noexcept {
+    running_ = last_ = place;
+    ready_ &= ~bit(place);
+    since_ = now;
+  }
   constexpr std::uint64_t leave(std::uint64_t now) noexcept {
     running_ = kNone;
     return now - since_;
@@ -122,9 +137,9 @@ class Deadlines {
     if (at == kNever) return clear(place);
     when_[place] = at;
     if (where_[place] == 0) {
-      heap_[size_] = static_cast<std::uint8_t>(place);
-      where_[place] = static_cast<std::uint8_t>(++size_);
-      rise(size_ - 1);
+      const unsigned index = size_++;
+      put(index, static_cast<std::uint8_t>(place));
+      if (index != 0) rise(index);
     } else {
       const unsigned index = where_[place] - 1U;
       rise(index);

@@ -22,19 +22,23 @@ void VcpuLoop::begin() noexcept {
   }
 }
 
+void VcpuLoop::respond() noexcept {
+  vcpu().set_exit_responder(this);
+}
+
 // No stack guard here, in flush() and in halt(), as in CpuLoop::load(): no array.
-[[gnu::no_stack_protector]] VcpuLoop::Leave VcpuLoop::run() noexcept {
-  vcpu().set_mmio_responder(cpu_.answers() ? this : nullptr);
-  while (vm_.state() == Vm::State::running) {
-    if (!cpu_.answers()) {  // who streams or prints the trace has the plain vectors
+[[gnu::no_stack_protector]] VcpuLoop::Leave VcpuLoop::run(CpuLoop& cpu) noexcept {
+  for (VcpuSlot* slot = &cpu.loaded(); slot->vm->state() == Vm::State::running;) {
+    if (!cpu.answers()) {  // who streams or prints the trace has the plain vectors
       if (log_level() >= Level::trace) trace_area::print_live();
       trace_area::stream();
     }
-    if (vgic().needs_flush(slot_.index)) flush();
+    if (slot->vm->vgic_->needs_flush(slot->index)) slot->loop->flush();
     const Exit* exit{};
-    CHECK(vcpu().run(exit).has_value());
-    ++slot_.exits[static_cast<unsigned>(kind_of(*exit))];
-    if (!act_on(*exit)) return leave_;
+    CHECK(slot->vcpu->run(exit).has_value());
+    slot = &cpu.loaded();
+    ++slot->exits[static_cast<unsigned>(kind_of(*exit))];
+    if (!slot->loop->act_on(*exit)) return slot->loop->leave_;
   }
   return Leave::stops;
 }
@@ -98,7 +102,7 @@ void record_injection(const VcpuSlot& slot, std::uint32_t intid, unsigned target
 // WFI: the vCPU waits until something is there for the guest. WFE, where it traps: it lets others run.
 [[gnu::no_stack_protector]] bool VcpuLoop::halt(const Exit::Halt& wait) noexcept {
   if (wait.is_wfe) return !cpu_.others_wait() || leave(Leave::yields);
-  slot_.wait_deadline = wait.has_deadline ? std::optional{wait.deadline} : std::nullopt;
+  slot_.wait_deadline = wait.has_deadline ? wait.deadline : Deadlines::kNever;
   VgicCpuMask raised{};
   bool wakes = false;
   {
@@ -224,7 +228,7 @@ template <bool IsWrite>
   return answer;
 }
 
-[[gnu::no_stack_protector]] MmioResponder::Reply VcpuLoop::read(std::uint64_t ipa, AccessWidth width) noexcept {
+[[gnu::no_stack_protector]] ExitResponder::Reply VcpuLoop::read(std::uint64_t ipa, AccessWidth width) noexcept {
   const Answer answer = access<false>(ipa, width, 0);
   if (answer.outcome != MmioOutcome::done) return {};
   ++slot_.exits[static_cast<unsigned>(ExitKind::MmioRead)];

@@ -8,9 +8,12 @@ namespace arm_vcpu::hv {
 
 class CpuLoop;
 
-class VcpuLoop final : public MmioResponder {
+class VcpuLoop final : public ExitResponder {
  public:
   VcpuLoop(VcpuSlot& slot, CpuLoop& cpu) noexcept : slot_{slot}, vm_{*slot.vm}, cpu_{cpu} {}
+
+  // Its vCPU asks it inside the exit, where exits may be answered there.
+  void respond() noexcept;
 
   enum class Leave : std::uint8_t {
     asked,       // by the CPU
@@ -19,8 +22,9 @@ class VcpuLoop final : public MmioResponder {
     turned_off,  // CPU_OFF
     stops,       // with its VM
   };
-  // The vCPU is loaded on this CPU.
-  [[nodiscard]] Leave run() noexcept;
+  // Runs the vCPU that is loaded on this CPU, and those that it is handed over to: what it says is said of the one that is
+  // loaded in the end.
+  [[nodiscard]] static Leave run(CpuLoop& cpu) noexcept;
 
   // Before the first run() after a start.
   void begin() noexcept;
@@ -44,9 +48,10 @@ class VcpuLoop final : public MmioResponder {
   };
   template <bool IsWrite>
   [[nodiscard]] Answer access(std::uint64_t ipa, AccessWidth width, std::uint64_t data) noexcept;
-  // MmioResponder: in the exit, without the loop.
+  // ExitResponder: in the exit, without the loop.
   [[nodiscard]] Reply read(std::uint64_t ipa, AccessWidth width) noexcept override;
   [[nodiscard]] bool write(std::uint64_t ipa, AccessWidth width, std::uint64_t data) noexcept override;
+  [[nodiscard]] Aarch64VCpu* on_wait(Aarch64VCpu& vcpu) noexcept override;
   void go_on() noexcept;
   void read_mmio(const Exit::MmioRead& read) noexcept;
   void write_mmio(const Exit::MmioWrite& write) noexcept;

@@ -27,6 +27,7 @@
 namespace arm_vcpu::hv {
 
 class Vm;
+class VcpuLoop;
 
 inline constexpr unsigned kMaxVms = 8;
 inline constexpr unsigned kMaxVcpus = 8;
@@ -50,6 +51,7 @@ struct VcpuSlot {
   std::uint64_t answered{};  // of these, without the loop: Aarch64VCpu::handled_exits() has them too
 
   // The rest is CpuLoop's.
+  VcpuLoop* loop{};        // what its exits mean
   bool is_on{};            // started, and not turned off
   bool is_new{};           // and has not run yet
   bool waits{};            // in WFI
@@ -63,7 +65,8 @@ struct VcpuSlot {
   std::uint64_t exits_by_then{};                 // that it had made at the last sample
   std::uint64_t waits_since{};                   // ticks
   std::uint64_t look_at{};                       // ticks
-  std::optional<std::uint64_t> wait_deadline{};  // ticks: when its WFIT ends anyway
+  std::uint64_t wait_deadline{~std::uint64_t{0}};  // ticks: when its WFIT ends anyway; all ones: never
+  std::uint64_t timer_at{~std::uint64_t{0}};       // ticks: when the first of its timers interrupts, as it fell asleep; 0: one has
   std::uint64_t ran{};                           // ticks that it had a CPU
 };
 

@@ -12,11 +12,14 @@ class TextBuffer;
 
 // Which of the optional groups are switched.
 struct GuestRegisterGroups {
-  bool cntp{};
-  bool pauth{};
-  bool scxtnum{};
-  bool tpidr2{};
-  bool mte{};
+  bool cntp : 1 {};
+  bool pauth : 1 {};
+  bool scxtnum : 1 {};
+  bool tpidr2 : 1 {};
+  bool mte : 1 {};
+  std::uint8_t unused : 3 {};
+
+  friend constexpr bool operator==(const GuestRegisterGroups&, const GuestRegisterGroups&) noexcept = default;
 };
 
 struct GuestSystemRegisters {
@@ -24,13 +27,19 @@ struct GuestSystemRegisters {
 #include "arm_vcpu/guest_sysregs.def"
 #undef VCPU_GUEST_SYSREG
 
-  // Reads the guest's own registers (not the control registers, not the IA key) from this CPU into here. EL2 only.
+  // Reads the guest's own registers from this CPU into here: not the IA key, and of the control registers only
+  // HCR_EL2.VSE, whether a virtual SError is still pending. EL2 only.
   void store(const GuestRegisterGroups& has) noexcept;
 
   // Writes all but the IA key to this CPU. EL2 only. The caller's ISB, or the ERET that enters the guest, makes them
   // take effect.
   void restore(const GuestRegisterGroups& has) const noexcept;
 };
+
+// store() of `from`, and restore() of `to` on the same CPU. The timers of `from` are off before those of `to` are written:
+// nothing fires in between.
+void exchange(GuestSystemRegisters& from, const GuestRegisterGroups& from_has, const GuestSystemRegisters& to,
+              const GuestRegisterGroups& to_has) noexcept;
 
 enum class SysRegGroup : std::uint8_t { control, el1, cntp, pauth, pauth_ia, scxtnum, tpidr2, mte };
 

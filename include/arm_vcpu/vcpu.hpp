@@ -35,9 +35,12 @@ class VirtualInterrupts {
   ~VirtualInterrupts() = default;
 };
 
-// Answers a guest's accesses to devices without run() returning. Called on the CPU that runs the vCPU, in the exit.
-class MmioResponder {
+class Aarch64VCpu;
+
+// Answers exits without run() returning. Called on the CPU that runs the vCPU, in the exit.
+class ExitResponder {
  public:
+  // Accesses to devices.
   struct Reply {
     bool done{};            // false: run() returns the access as an exit
     std::uint64_t value{};  // of a read; it is cut to the width
@@ -46,8 +49,12 @@ class MmioResponder {
   // `data` is cut to the width. False: run() returns the access as an exit.
   [[nodiscard]] virtual bool write(std::uint64_t ipa, AccessWidth width, std::uint64_t data) noexcept = 0;
 
+  // `vcpu` has executed a WFI that has no time-out, and is behind it. The vCPU that goes on in its place, after
+  // vcpu.hand_over() to it. Null: run() returns Halt.
+  [[nodiscard]] virtual Aarch64VCpu* on_wait(Aarch64VCpu& vcpu) noexcept = 0;
+
  protected:
-  ~MmioResponder() = default;
+  ~ExitResponder() = default;
 };
 
 struct Aarch64VCpuCreateConfig {
@@ -111,13 +118,12 @@ struct alignas(64) VCpuContext : ExitFrame {
   std::uint64_t swap_ia_key{};      // not 0: EL2 has a pointer authentication key of its own
   std::uint64_t guest_ia_key[2]{};  // low, high
   std::uint64_t host_ia_key[2]{};
-  trace::Ring* trace{};          // of the CPU that this vCPU is bound to; null: the recorder is off
   trace::Record* open_record{};  // the exit that is being dealt with
   std::uint64_t trace_tag{};     // the last word of a record: VM, vCPU and usual outcome; without kind and number
   std::uint64_t handled{};       // exits after which the guest went on without run() returning
   // The last word of the record of an exit that the vector answered, without its number: by TrapKind.
   std::uint64_t answer_tag[2]{};
-  trace::RingCursor trace_cursor{};       // the recorder, as the vector writes it
+  trace::RingCursor trace_cursor{};       // of the CPU that this vCPU is bound to; null in it: the recorder is off
   const PublishedRegisters* published{};  // null: none
   DirectInterrupts* direct{};             // null while interrupts go the long way
   const DirectPeers* peers{};             // null: the vCPU has none
@@ -165,10 +171,20 @@ class Aarch64VCpu final : VCpuContext {
   enum class Next : std::uint8_t { host, vcpu };
   [[nodiscard]] Result<> unbind(Next next = Next::host) noexcept;
 
+  // unbind() of this vCPU and bind() of `next`, without what they have in common, while it waits: for an ExitResponder.
+  // can_hand_over_to(): both were bound to this CPU since their last reset, and neither has debug registers or
+  // performance monitors that run. The recorder gets what both calls and the wait leave there. The physical CPU's
+  // interrupt controller and deadlines are the caller's.
+  [[nodiscard]] bool can_hand_over_to(const Aarch64VCpu& next) const noexcept {
+    return plain_on_ != nullptr && next.plain_on_ == plain_on_;
+  }
+  void hand_over(Aarch64VCpu& next) noexcept;
+
   // Saves this vCPU's live FP/SIMD registers to memory, so that it can move. Call on the CPU that holds them.
   void release_fp(Aarch64PerCpu& cpu) noexcept;
 
-  // Enters the guest; returns at the next exit that the vCPU does not handle itself. An access that was reported and
+  // Enters the guest; returns at the next exit that the vCPU does not handle itself. If an ExitResponder has handed the
+  // CPU over meanwhile, that exit is one of Aarch64PerCpu::current(). An access that was reported and
   // not completed is executed again. An instruction that the CPU does not describe is carried out here, by one exit for
   // each of its accesses to what stage 2 does not map; the guest is entered behind it. Errors: not_bound.
   [[nodiscard]] Result<AxVCpuExitReason> run() noexcept {
@@ -178,7 +194,7 @@ class Aarch64VCpu final : VCpuContext {
     }
     return *reason;
   }
-  // The same without a copy: the reason stays in the vCPU until the next run().
+  // The same without a copy: the reason stays in the vCPU that exited until its next run().
   [[nodiscard]] Result<> run(const AxVCpuExitReason*& reason) noexcept;
 
   // Answers. Each moves the PC past the instruction; of an instruction with several accesses, the last one does.
@@ -237,13 +253,16 @@ class Aarch64VCpu final : VCpuContext {
   // Whether the instruction before the PC is a WFI or WFIT, as it is of a guest that an interrupt for EL2 found asleep.
   // Reads the guest's memory; false where that cannot be read. Bound vCPUs that are out of run().
   [[nodiscard]] bool is_behind_wfi() const noexcept;
-  // Null: every access to a device is an exit.
-  void set_mmio_responder(MmioResponder* responder) noexcept { responder_ = responder; }
+  // Null: every access to a device, and every WFI that traps, is an exit.
+  void set_exit_responder(ExitResponder* responder) noexcept { responder_ = responder; }
   // Answers a Hypercall exit with NOT_SUPPORTED; from now on the vector does, for this function at this place.
   // [smccc] "Unknown Function Identifier"
   void refuse_hypercall() noexcept;
   // Puts an event of this vCPU into the recorder, if one is on; time, VM and vCPU are filled in. Bound vCPUs only.
   void record(const trace::Record& event) noexcept;
+  // The same of an event that has no syndrome, for the paths that count instructions.
+  void record(trace::Kind event, std::uint64_t pc, std::uint64_t data, std::uint64_t data1 = 0,
+              std::uint64_t data2 = 0) noexcept;  // the last two in the places of FAR and HPFAR
   // The hypervisor crashed while it dealt with this vCPU's exit: the record of it says so.
   void abandon_exit() noexcept;
   // Exits of a class that the library does not expect, answered with UNDEF.
@@ -302,6 +321,8 @@ class Aarch64VCpu final : VCpuContext {
   bool refuse_instruction(std::uint64_t ipa) noexcept;
   bool prepare_pages(std::uint64_t ipa, bool& any_unmapped) noexcept;
   void report(const Emulation::Piece& piece, std::uint64_t ipa) noexcept;
+  void keep_ia_key() noexcept;
+  void note_plain() noexcept;
   void save_vectors() noexcept;
   void load_vectors() noexcept;
   [[nodiscard]] bool has_sve() const noexcept { return setup_.sve != nullptr; }
@@ -309,9 +330,11 @@ class Aarch64VCpu final : VCpuContext {
 
   AxVCpuExitReason exit_;
   PendingAccess pending_;
-  MmioResponder* responder_{};
+  ExitResponder* responder_{};
   Aarch64PerCpu* cpu_{};     // bound to
   Aarch64PerCpu* fp_cpu_{};  // whose FP registers are this vCPU's
+  // Where it is bound, or was last, if nothing has to be switched then but what hand_over() does.
+  const Aarch64PerCpu* plain_on_{};
   GuestSystemRegisters registers_;
   GuestRegisterGroups groups_;
   Capabilities capabilities_;
@@ -338,8 +361,9 @@ class Aarch64VCpu final : VCpuContext {
 };
 
 // The exit path. The vector calls vmexit_handler(), which calls the rest; a debugger can stop in each.
-// True: the exit is dealt with and the guest goes on. False: run() returns the reason in the vCPU.
-extern "C" bool vmexit_handler(VCpuContext* context) noexcept;
+// Returns the vCPU that goes on in its guest: the exit is dealt with. Null: run() returns the reason in the vCPU.
+extern "C" VCpuContext* vmexit_handler(VCpuContext* context) noexcept;
+// Those that it calls: true, the guest goes on; false, the reason is in the vCPU.
 
 // What the vector asks before: exits that a few loads can answer. [ADR] docs/adr/0015-answers-at-the-vector.md
 enum class VectorAnswer : std::uint32_t {

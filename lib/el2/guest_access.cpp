@@ -195,12 +195,6 @@ void flush_guest_tlb() noexcept {
   __asm__ volatile("tlbi vmalls12e1\n\tdsb nsh\n\tisb" ::: "memory");
 }
 
-std::uint64_t read_sp_el0() noexcept {
-  return VCPU_READ_SYSREG(sp_el0);
-}
-void write_sp_el0(std::uint64_t value) noexcept {
-  VCPU_WRITE_SYSREG(sp_el0, value);
-}
 std::uint64_t read_sp_el1() noexcept {
   return VCPU_READ_SYSREG(sp_el1);
 }

@@ -130,8 +130,9 @@
     mov     x29, sp                         // the frame record of arm_vcpu_enter_guest: backtraces reach run()
     cbnz    x7, .Ltake_host_ia_key
 .Lcall_handler:
-    bl      vmexit_handler                  // w0[0]: 1 = go on, 0 = run() returns
-    tbz     w0, #0, .Lleave
+    bl      vmexit_handler                  // x0: the vCPU that goes on, or null = run() returns
+    cbz     x0, .Lleave
+    mov     x19, x0
     ldr     x7, [x19, #VCPU_CTX_SWAP_IA_KEY]
     cbnz    x7, .Ltake_guest_ia_key
 .Lresume:                                   // x19 = VCpuContext
@@ -173,7 +174,7 @@
     msr     APIAKEYHI_EL1, x9
     b       .Lresume
 
-// void arm_vcpu_enter_guest(VCpuContext* x0). Returns when vmexit_handler() returns false. Clobbers what AAPCS64 lets a
+// void arm_vcpu_enter_guest(VCpuContext* x0). Returns when vmexit_handler() returns null. Clobbers what AAPCS64 lets a
 // function clobber, and SP_EL0.
     .global arm_vcpu_enter_guest
     .hidden arm_vcpu_enter_guest

@@ -167,10 +167,6 @@ void write_memory_register(SysRegId id, std::uint64_t value) noexcept {
 #undef VCPU_ROW
 }
 
-bool serror_is_pending() noexcept {
-  return Hcr::from(VCPU_READ_SYSREG(hcr_el2)).get<Hcr::VSE>();
-}
-
 std::uint64_t open_vectors(bool sve) noexcept {
   const std::uint64_t before = VCPU_READ_SYSREG(cptr_el2);
   VCPU_WRITE_SYSREG(cptr_el2, Cptr::from(before).with<Cptr::TFP>(false).with<Cptr::TZ>(!sve).raw);
@@ -257,34 +253,69 @@ template <unsigned Groups, std::size_t Begin = 0>
 
 }  // namespace
 
-void GuestSystemRegisters::store(const GuestRegisterGroups& has) noexcept {
+namespace {
+
+[[gnu::always_inline]] inline void store_all(GuestSystemRegisters& to, const GuestRegisterGroups has) noexcept {
   if (has.mte) {
     // Tag check faults that are reported asynchronously are in TFSR_EL1 and TFSRE0_EL1 only behind a barrier: the entry
     // to EL2 has not synchronised them, because SCTLR_EL2.ITFSB is 0. [armarm] "Asynchronous Tag Check Faults"
     el2::dsb_nsh();
     el2::isb();
   }
+  to.hcr_el2 = Hcr::from(to.hcr_el2).with<Hcr::VSE>(Hcr::from(VCPU_READ_SYSREG(hcr_el2)).get<Hcr::VSE>()).raw;
   if (has.cntp) {
-    store_groups<groups_of(SysRegGroup::el1, SysRegGroup::cntp)>(*this);
+    store_groups<groups_of(SysRegGroup::el1, SysRegGroup::cntp)>(to);
   } else {
-    store_groups<groups_of(SysRegGroup::el1)>(*this);
+    store_groups<groups_of(SysRegGroup::el1)>(to);
   }
-  if (has.pauth) store_groups<groups_of(SysRegGroup::pauth)>(*this);
-  if (has.scxtnum) store_groups<groups_of(SysRegGroup::scxtnum)>(*this);
-  if (has.tpidr2) store_groups<groups_of(SysRegGroup::tpidr2)>(*this);
-  if (has.mte) store_groups<groups_of(SysRegGroup::mte)>(*this);
+  if (has.pauth) store_groups<groups_of(SysRegGroup::pauth)>(to);
+  if (has.scxtnum) store_groups<groups_of(SysRegGroup::scxtnum)>(to);
+  if (has.tpidr2) store_groups<groups_of(SysRegGroup::tpidr2)>(to);
+  if (has.mte) store_groups<groups_of(SysRegGroup::mte)>(to);
+}
+
+[[gnu::always_inline]] inline void restore_all(const GuestSystemRegisters& from,
+                                               const GuestRegisterGroups has) noexcept {
+  if (has.cntp) {
+    restore_groups<groups_of(SysRegGroup::control, SysRegGroup::el1, SysRegGroup::cntp)>(from);
+  } else {
+    restore_groups<groups_of(SysRegGroup::control, SysRegGroup::el1)>(from);
+  }
+  if (has.pauth) restore_groups<groups_of(SysRegGroup::pauth)>(from);
+  if (has.scxtnum) restore_groups<groups_of(SysRegGroup::scxtnum)>(from);
+  if (has.tpidr2) restore_groups<groups_of(SysRegGroup::tpidr2)>(from);
+  if (has.mte) restore_groups<groups_of(SysRegGroup::mte)>(from);
+}
+
+}  // namespace
+
+void GuestSystemRegisters::store(const GuestRegisterGroups& has) noexcept {
+  store_all(*this, has);
 }
 
 void GuestSystemRegisters::restore(const GuestRegisterGroups& has) const noexcept {
-  if (has.cntp) {
-    restore_groups<groups_of(SysRegGroup::control, SysRegGroup::el1, SysRegGroup::cntp)>(*this);
+  restore_all(*this, has);
+}
+
+void exchange(GuestSystemRegisters& from, const GuestRegisterGroups& from_has, const GuestSystemRegisters& to,
+              const GuestRegisterGroups& to_has) noexcept {
+  // Nothing fires while the next one's are written. Should the line of a timer come up for a moment because its control
+  // and its compare value are not written in this order, EL2 takes no interrupt, and it is down before the ERET.
+  const auto stop_timers = [](bool has_physical) noexcept {
+    VCPU_WRITE_SYSREG(cntv_ctl_el0, 0);
+    if (has_physical) VCPU_WRITE_SYSREG(cntp_ctl_el0, 0);
+  };
+  // What most CPUs have, without a question for each group.
+  constexpr GuestRegisterGroups kUsual{.cntp = true};
+  if (from_has == kUsual && to_has == kUsual) {
+    store_all(from, kUsual);
+    stop_timers(true);
+    restore_all(to, kUsual);
   } else {
-    restore_groups<groups_of(SysRegGroup::control, SysRegGroup::el1)>(*this);
+    store_all(from, from_has);
+    stop_timers(from_has.cntp);
+    restore_all(to, to_has);
   }
-  if (has.pauth) restore_groups<groups_of(SysRegGroup::pauth)>(*this);
-  if (has.scxtnum) restore_groups<groups_of(SysRegGroup::scxtnum)>(*this);
-  if (has.tpidr2) restore_groups<groups_of(SysRegGroup::tpidr2)>(*this);
-  if (has.mte) restore_groups<groups_of(SysRegGroup::mte)>(*this);
 }
 
 }  // namespace arm_vcpu

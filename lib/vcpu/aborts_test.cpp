@@ -79,7 +79,7 @@ TEST_F(VCpuTest, MmioWriteDataIsCutToItsWidth) {
 }
 
 // Has one register, and refuses all other addresses.
-class OneRegister final : public MmioResponder {
+class OneRegister final : public ExitResponder {
  public:
   static constexpr std::uint64_t kAddress = 0x900'0018;
 
@@ -94,6 +94,7 @@ class OneRegister final : public MmioResponder {
     if (ipa == kAddress) value = data;
     return ipa == kAddress;
   }
+  Aarch64VCpu* on_wait(Aarch64VCpu&) noexcept override { return nullptr; }
 
   std::uint64_t value{};
   AccessWidth widths{};
@@ -103,7 +104,7 @@ class OneRegister final : public MmioResponder {
 TEST_F(VCpuTest, AResponderAnswersPlainAccessesInTheExit) {
   prepare();
   OneRegister device;
-  vcpu.set_mmio_responder(&device);
+  vcpu.set_exit_responder(&device);
   device.value = 0xFFFF'FFFF'1234'5680;
   ASSERT_TRUE(vcpu.set_gpr(4, 0xAABB'CCDD'EEFF'0011));
   run(sync_exit(Ec::data_abort_lower, isv(2, 3), 0x18, 0x900'0000),                                    // LDR W3
@@ -123,7 +124,7 @@ TEST_F(VCpuTest, AResponderAnswersPlainAccessesInTheExit) {
 TEST_F(VCpuTest, WhatAResponderRefusesIsAnExit) {
   prepare();
   OneRegister device;
-  vcpu.set_mmio_responder(&device);
+  vcpu.set_exit_responder(&device);
   EXPECT_TRUE(run(sync_exit(Ec::data_abort_lower, isv(2, 3), 0x1C, 0x900'0000)).is<Exit::MmioRead>());
   ASSERT_TRUE(vcpu.complete_mmio_read(1));
   EXPECT_TRUE(
@@ -137,7 +138,7 @@ TEST_F(VCpuTest, WhatAResponderRefusesIsAnExit) {
 TEST_F(VCpuTest, AResponderIsNotAskedForOtherAccesses) {
   prepare();
   OneRegister device;
-  vcpu.set_mmio_responder(&device);
+  vcpu.set_exit_responder(&device);
   EXPECT_TRUE(run(sync_exit(Ec::data_abort_lower, isv(0, 3), 0x1000, 0x900'0000)).is<Exit::MmioRead>());
   ASSERT_TRUE(vcpu.complete_mmio_read(1));
   constexpr std::uint32_t kPermission = (isv(2, 3) & ~0x3FU) | 0x0F;

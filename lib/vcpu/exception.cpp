@@ -134,7 +134,7 @@ bool is_plain_access(const ExitFrame& exit) noexcept {
          (hw::live_sctlr_el1() & kBigEndian) == 0;
 }
 
-bool respond(Aarch64VCpu& vcpu, MmioResponder& responder) noexcept {
+bool respond(Aarch64VCpu& vcpu, ExitResponder& responder) noexcept {
   const ExitFrame& exit = ExitPath::exit(vcpu);
   const auto iss = DataAbortIss::from(exit.esr.raw);
   const auto width = AccessWidth{iss.get<DataAbortIss::SAS>()};
@@ -145,7 +145,7 @@ bool respond(Aarch64VCpu& vcpu, MmioResponder& responder) noexcept {
       return false;
     }
   } else {
-    const MmioResponder::Reply reply = responder.read(ipa, width);
+    const ExitResponder::Reply reply = responder.read(ipa, width);
     if (!reply.done) {
       return false;
     }
@@ -174,7 +174,7 @@ bool only_stage1_has_the_ipa(FaultKind fault, Fsc fsc, bool on_walk) noexcept {
 }  // namespace
 
 [[gnu::noinline, gnu::no_stack_protector]] bool handle_data_abort(Aarch64VCpu& vcpu) noexcept {
-  MmioResponder* const responder = ExitPath::responder(vcpu);
+  ExitResponder* const responder = ExitPath::responder(vcpu);
   if (responder != nullptr && is_plain_access(ExitPath::exit(vcpu)) && respond(vcpu, *responder)) {
     return true;
   }
@@ -311,33 +311,55 @@ namespace {
 
 namespace {
 
-bool handle_exit(Aarch64VCpu& vcpu, VCpuContext& context) noexcept {
-  switch (context.kind) {
-    case TrapKind::sync: return handle_exception_sync(vcpu);
-    case TrapKind::irq:
-    case TrapKind::fiq: {
-      // The vector has acknowledged what it could not answer.
-      const std::uint32_t taken = std::exchange(context.acknowledged, 0);
-      const std::uint32_t intid = taken != 0 ? taken - 1 : hw::acknowledge_interrupt(context.kind == TrapKind::fiq);
-      recorder::set_interrupt(context, intid);
-      return ExitPath::leave(vcpu, AxVCpuExitReason::ExternalInterrupt{intid});
-    }
-    case TrapKind::serror: break;
+// WFI that is not waiting for a time. Before handle_exception_sync(), which would only report it.
+[[nodiscard]] bool is_plain_wait(const ExitFrame& exit) noexcept {
+  return exit.esr.get<Esr::EC>() == Ec::wfx && WfxIss::from(exit.esr.raw).get<WfxIss::TI>() == 0 &&
+         !exit.frame.spsr.get<Spsr::nRW>();
+}
+
+[[gnu::no_stack_protector]] VCpuContext* let_wait(Aarch64VCpu& vcpu, ExitResponder& responder) noexcept {
+  ExitPath::frame(vcpu).complete_instruction();
+  Aarch64VCpu* const next = responder.on_wait(vcpu);
+  if (next == nullptr) {
+    (void)ExitPath::leave(vcpu, AxVCpuExitReason::Halt{});
+    return nullptr;
   }
-  return ExitPath::leave(vcpu, AxVCpuExitReason::FailEntry{context.esr, context.far, true});
+  ExitPath::count_handled(vcpu);
+  return &ExitPath::context(*next);
+}
+
+bool handle_other_exit(Aarch64VCpu& vcpu, VCpuContext& context) noexcept {
+  if (context.kind == TrapKind::serror) {
+    return ExitPath::leave(vcpu, AxVCpuExitReason::FailEntry{context.esr, context.far, true});
+  }
+  // The vector has acknowledged what it could not answer.
+  const std::uint32_t taken = std::exchange(context.acknowledged, 0);
+  const std::uint32_t intid = taken != 0 ? taken - 1 : hw::acknowledge_interrupt(context.kind == TrapKind::fiq);
+  recorder::set_interrupt(context, intid);
+  return ExitPath::leave(vcpu, AxVCpuExitReason::ExternalInterrupt{intid});
 }
 
 }  // namespace
 
-extern "C" bool vmexit_handler(VCpuContext* context) noexcept {
+extern "C" VCpuContext* vmexit_handler(VCpuContext* context) noexcept {
   Aarch64VCpu& vcpu = ExitPath::from(context);
   recorder::begin(*context);
-  const bool goes_on = handle_exit(vcpu, *context);
-  if (goes_on) {
-    ExitPath::count_handled(vcpu);
-    recorder::end(*context);
+  bool goes_on = false;
+  if (context->kind == TrapKind::sync) {
+    if (ExitResponder* const responder = ExitPath::responder(vcpu);
+        is_plain_wait(*context) && responder != nullptr) [[unlikely]] {
+      return let_wait(vcpu, *responder);
+    }
+    goes_on = handle_exception_sync(vcpu);
+  } else {
+    goes_on = handle_other_exit(vcpu, *context);
   }
-  return goes_on;
+  if (!goes_on) {
+    return nullptr;
+  }
+  ExitPath::count_handled(vcpu);
+  recorder::end(*context);
+  return context;
 }
 
 }  // namespace arm_vcpu

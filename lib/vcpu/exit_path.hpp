@@ -15,6 +15,7 @@ struct ExitPath {
   using Pending = Aarch64VCpu::PendingAccess;
 
   static Aarch64VCpu& from(VCpuContext* context) noexcept { return *static_cast<Aarch64VCpu*>(context); }
+  static VCpuContext& context(Aarch64VCpu& vcpu) noexcept { return vcpu; }
   static const ExitFrame& exit(const Aarch64VCpu& vcpu) noexcept { return vcpu; }
   static TrapFrame& frame(Aarch64VCpu& vcpu) noexcept { return vcpu.frame; }
   static const Aarch64VCpuSetupConfig& config(const Aarch64VCpu& vcpu) noexcept { return vcpu.setup_; }
@@ -22,7 +23,7 @@ struct ExitPath {
   static std::uint64_t id_register(const Aarch64VCpu& vcpu, SysRegId id) noexcept {
     return vcpu.id_registers_[(id.crm() - 1) * 8 + id.op2()];
   }
-  static MmioResponder* responder(const Aarch64VCpu& vcpu) noexcept { return vcpu.responder_; }
+  static ExitResponder* responder(const Aarch64VCpu& vcpu) noexcept { return vcpu.responder_; }
   static bool has_sve(const Aarch64VCpu& vcpu) noexcept { return vcpu.has_sve(); }
   // An ID register that this guest does not have. With FEAT_IDST the exception says which it was.
   static void inject_id_undefined(Aarch64VCpu& vcpu, Esr esr) noexcept {

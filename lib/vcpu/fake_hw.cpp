@@ -58,8 +58,7 @@ void restore_host_traps(std::uint64_t hcr, std::uint64_t, std::uint64_t) noexcep
 }
 
 void arm_vcpu_enter_guest(VCpuContext* context) noexcept {
-  bool resume = true;
-  while (resume) {
+  while (context != nullptr) {
     if (fake::cpu().guest.empty()) {
       std::fputs("the guest's script is over\n", stderr);
       std::abort();
@@ -67,7 +66,7 @@ void arm_vcpu_enter_guest(VCpuContext* context) noexcept {
     const auto step = fake::cpu().guest.front();
     fake::cpu().guest.erase(fake::cpu().guest.begin());
     step(*context);
-    resume = vmexit_handler(context);
+    context = vmexit_handler(context);
   }
 }
 
@@ -148,9 +147,6 @@ void write_memory_register(SysRegId id, std::uint64_t value) noexcept {
   } else {
     fake::cpu().log.emplace_back("TTBR0 " + std::to_string(value));
   }
-}
-bool serror_is_pending() noexcept {
-  return fake::cpu().serror_pending;
 }
 std::optional<std::uint64_t> translate_stage1(std::uint64_t, bool, bool) noexcept {
   return fake::cpu().stage1_result;
@@ -314,6 +310,7 @@ void GuestSystemRegisters::store(const GuestRegisterGroups& has) noexcept {
       this->*row.member = before.*row.member;
     }
   }
+  hcr_el2 = Hcr::from(hcr_el2).with<Hcr::VSE>(fake::cpu().serror_pending).raw;
 }
 void GuestSystemRegisters::restore(const GuestRegisterGroups& has) const noexcept {
   const GuestSystemRegisters before = fake::cpu().live;
@@ -323,6 +320,12 @@ void GuestSystemRegisters::restore(const GuestRegisterGroups& has) const noexcep
       fake::cpu().live.*row.member = before.*row.member;
     }
   }
+}
+
+void exchange(GuestSystemRegisters& from, const GuestRegisterGroups& from_has, const GuestSystemRegisters& to,
+              const GuestRegisterGroups& to_has) noexcept {
+  from.store(from_has);
+  to.restore(to_has);
 }
 
 }  // namespace arm_vcpu

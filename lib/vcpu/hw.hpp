@@ -30,7 +30,7 @@ void restore_host(const HostRegisters& host) noexcept;  // with ISB
 // HCR_EL2, CPTR_EL2, MDCR_EL2 of the host again, with ISB: the vCPU's traps end.
 void restore_host_traps(std::uint64_t hcr, std::uint64_t cptr, std::uint64_t mdcr) noexcept;
 
-// Runs the guest until vmexit_handler() returns false.
+// Runs the guest, and those that it hands over to, until vmexit_handler() returns null.
 extern "C" void arm_vcpu_enter_guest(VCpuContext* context) noexcept;
 
 // True: EL2 signs its return addresses (SCTLR_EL2.EnIA), so that the IA key is switched at every exit.
@@ -60,8 +60,6 @@ void pend_serror() noexcept;  // HCR_EL2.VSE
 void trap_memory_registers(bool trap) noexcept;
 [[nodiscard]] bool is_memory_register(SysRegId id) noexcept;
 void write_memory_register(SysRegId id, std::uint64_t value) noexcept;
-
-[[nodiscard]] bool serror_is_pending() noexcept;
 
 // The IPA that the guest's stage 1 gives for `va`, by AT S1E<n>{R,W}; empty when that walk itself faults. PAR_EL1 of
 // the guest is kept.
@@ -100,8 +98,19 @@ void write_guest(const GuestPlace& place, AccessWidth width, std::uint64_t value
 void flush_guest_tlb() noexcept;
 
 // Stack pointers of the bound vCPU. SP_EL0 is live in the exit handlers only: run() saves and loads it.
+#ifdef __aarch64__
+[[nodiscard]] inline std::uint64_t read_sp_el0() noexcept {
+  std::uint64_t value;
+  __asm__ volatile("mrs %0, sp_el0" : "=r"(value));
+  return value;
+}
+inline void write_sp_el0(std::uint64_t value) noexcept {
+  __asm__ volatile("msr sp_el0, %0" : : "r"(value));
+}
+#else
 [[nodiscard]] std::uint64_t read_sp_el0() noexcept;
 void write_sp_el0(std::uint64_t value) noexcept;
+#endif
 [[nodiscard]] std::uint64_t read_sp_el1() noexcept;
 void write_sp_el1(std::uint64_t value) noexcept;
 

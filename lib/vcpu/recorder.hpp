@@ -2,6 +2,8 @@
 // The recorder's part of the exit path. Fields are copied, nothing is formatted; off, it is a load and a branch.
 #pragma once
 
+#include <utility>
+
 #include "arm_vcpu/arch/esr.hpp"
 #include "arm_vcpu/vcpu.hpp"
 #include "vcpu/hw.hpp"
@@ -77,6 +79,12 @@ inline void set_interrupt(VCpuContext& context, std::uint32_t intid) noexcept {
   }
 }
 
+inline void set_outcome(VCpuContext& context, trace::Outcome outcome) noexcept {
+  if (VCPU_TRACE != 0 && context.open_record != nullptr) {
+    context.open_record->outcome = outcome;
+  }
+}
+
 // The exit was dealt with in the vCPU and the guest goes on: in far less time than the field can hold.
 inline void end(VCpuContext& context) noexcept {
   trace::Record* const record = context.open_record;
@@ -101,21 +109,53 @@ inline void end_returned(VCpuContext& context) noexcept {
   context.open_record = nullptr;
 }
 
-inline void set_outcome(VCpuContext& context, trace::Outcome outcome) noexcept {
-  if (VCPU_TRACE != 0 && context.open_record != nullptr) {
-    context.open_record->outcome = outcome;
-  }
+// An event that is not an exit and has no syndrome, of the vCPU that has this trace_tag.
+[[gnu::always_inline]] inline void write_event(trace::RingCursor ring, std::uint64_t number, std::uint64_t trace_tag,
+                                               trace::Kind kind, std::uint64_t pc, std::uint64_t data,
+                                               std::uint64_t far = 0, std::uint64_t hpfar = 0) noexcept {
+  constexpr std::uint64_t kWho = std::uint64_t{0xFFFF} << 32;
+  const std::uint64_t tag = (trace_tag & kWho) | static_cast<std::uint64_t>(kind) << (32 + kKindShift);
+  (void)write(ring, number, tag, pc, 0, far, hpfar, data, 0);
 }
-
-// An event of this vCPU that is not an exit. `event` has what its kind needs; time, VM and vCPU are added.
-inline void event(VCpuContext& context, trace::Record event) noexcept {
-  if (VCPU_TRACE == 0 || context.trace == nullptr) {
+[[gnu::always_inline]] inline void event(const VCpuContext& context, trace::Kind kind, std::uint64_t pc,
+                                         std::uint64_t data, std::uint64_t far = 0, std::uint64_t hpfar = 0) noexcept {
+  const trace::RingCursor ring = context.trace_cursor;
+  if (VCPU_TRACE == 0 || ring.written == nullptr) {
     return;
   }
+  const std::uint64_t number = *ring.written;
+  write_event(ring, number, context.trace_tag, kind, pc, data, far, hpfar);
+  ring.publish(number);
+}
+
+// `from` waits, which its exit has answered, and `to` goes on in its place. In less time than a duration can tell.
+[[gnu::always_inline]] inline void hand_over(VCpuContext& from, VCpuContext& to) noexcept {
+  const trace::RingCursor ring = from.trace_cursor;
+  if (VCPU_TRACE == 0 || ring.written == nullptr) {
+    return;
+  }
+  if (trace::Record* const exit = std::exchange(from.open_record, nullptr); exit != nullptr) {
+    exit->outcome = trace::Outcome::returned;
+  }
+  const std::uint64_t number = *ring.written;
+  write_event(ring, number, from.trace_tag, trace::Kind::vcpu_parked, from.frame.elr, 1);
+  write_event(ring, number + 1, to.trace_tag, trace::Kind::vcpu_scheduled, to.frame.elr, 1);
+  ring.publish(number + 1);
+}
+
+// An event of this vCPU, in which `event` has what its kind needs; time, VM and vCPU are added.
+inline void event(VCpuContext& context, trace::Record event) noexcept {
+  const trace::RingCursor ring = context.trace_cursor;
+  if (VCPU_TRACE == 0 || ring.written == nullptr) {
+    return;
+  }
+  const std::uint64_t number = *ring.written;
   event.time = hw::counter_ticks();
+  event.sequence = static_cast<std::uint32_t>(number);
   event.vm = static_cast<std::uint8_t>(context.trace_tag >> 32);
   event.vcpu = static_cast<std::uint8_t>(context.trace_tag >> 40);
-  context.trace->append(event);
+  ring.place_of(number) = event;
+  ring.publish(number);
 }
 
 }  // namespace arm_vcpu::recorder

@@ -89,12 +89,13 @@ TEST_F(RecorderTest, HandledAndInjected) {
 
 // As by the hypervisor's loop: an access that was completed is progress, however often it comes again.
 TEST_F(RecorderTest, AnAccessThatAResponderAnsweredIsTheHypervisors) {
-  class Accepting final : public MmioResponder {
+  class Accepting final : public ExitResponder {
    public:
     Reply read(std::uint64_t, AccessWidth) noexcept override { return {true, 0}; }
     bool write(std::uint64_t, AccessWidth, std::uint64_t) noexcept override { return true; }
+    Aarch64VCpu* on_wait(Aarch64VCpu&) noexcept override { return nullptr; }
   } device;
-  vcpu.set_mmio_responder(&device);
+  vcpu.set_exit_responder(&device);
   constexpr std::uint64_t kLoad = 0x24ULL << 26 | 1U << 25 | 1U << 24 | 2U << 22 | 5U << 16 | 7;
   fake::cpu().guest = {exit_of(TrapKind::sync, kLoad, 0x900'0018), exit_of(TrapKind::sync, kLoad | 1U << 6, 0x900'0018),
                        exit_of(TrapKind::irq, 0)};

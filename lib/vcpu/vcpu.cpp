@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "arm_vcpu/vcpu.hpp"
 
+#include <utility>
+
 #include "arm_vcpu/arch/id_registers.hpp"
 #include "arm_vcpu/decode.hpp"
 #include "vcpu/exit_path.hpp"
@@ -186,6 +188,7 @@ void Aarch64VCpu::reset_registers() noexcept {
   drop_access();
   emulated_ = {};
   refused = {};
+  plain_on_ = nullptr;
 }
 
 Result<> Aarch64VCpu::reset(std::uint64_t entry_ipa, std::uint64_t argument) noexcept {
@@ -223,6 +226,7 @@ Result<> Aarch64VCpu::set_ept_root(Stage2Root root) noexcept {
   registers_.vttbr_el2 = root.vttbr_el2;
   registers_.vtcr_el2 = root.vtcr_el2;
   has_root_ = true;
+  plain_on_ = nullptr;
   return {};
 }
 
@@ -283,10 +287,10 @@ Result<> Aarch64VCpu::set_ept_root(Stage2Root root) noexcept {
   } else if (pauth) {
     hw::write_ia_key({registers_.apiakeylo_el1, registers_.apiakeyhi_el1});
   }
+  note_plain();
   cpu.current_ = this;
-  VCpuContext::trace = cpu.trace_;
   trace_cursor = cpu.trace_ != nullptr ? cpu.trace_->cursor() : trace::RingCursor{};
-  record({.pc = frame.elr, .kind = trace::Kind::vcpu_scheduled});
+  recorder::event(*this, trace::Kind::vcpu_scheduled, frame.elr, 0);
   // No ISB here: the ERET that enters the guest is a context synchronization event.
   return {};
 }
@@ -297,11 +301,11 @@ Result<> Aarch64VCpu::unbind(Next next) noexcept {
   }
   recorder::end_returned(*this);
   refresh_system_registers();
-  VCpuContext::trace = nullptr;
   trace_cursor = {};
   if (pmu_is_live_) {
     hw::save_pmu(pmu_, pmu_counters());
     pmu_is_live_ = false;
+    if (!pmu_.in_use()) note_plain();
   }
   if (debug_.in_use()) {
     if (has_plain_vectors_) {
@@ -318,22 +322,50 @@ Result<> Aarch64VCpu::unbind(Next next) noexcept {
   return {};
 }
 
-void Aarch64VCpu::refresh_system_registers() noexcept {
-  if (cpu_ == nullptr) {
-    return;
+// No stack guard, as in bind().
+[[gnu::no_stack_protector]] void Aarch64VCpu::hand_over(Aarch64VCpu& next) noexcept {
+  Aarch64PerCpu& cpu = *cpu_;
+  recorder::hand_over(*this, next);
+  next.registers_.cptr_el2 = next.cptr_when(cpu.fp_owner_ == &next);
+  exchange(registers_, groups_, next.registers_, next.groups_);
+  if (groups_.pauth) keep_ia_key();
+  // With a key of EL2's own the guest's is in the context, and the vector writes it.
+  if (next.groups_.pauth && next.swap_ia_key == 0) {
+    hw::write_ia_key({next.registers_.apiakeylo_el1, next.registers_.apiakeyhi_el1});
   }
-  const bool pauth = groups_.pauth;
-  registers_.store(groups_);
-  registers_.hcr_el2 = Hcr::from(registers_.hcr_el2).with<Hcr::VSE>(hw::serror_is_pending()).raw;
+  frame.sp_el0 = hw::read_sp_el0();
+  hw::write_sp_el0(next.frame.sp_el0);
+  next.host_sp = host_sp;  // this run() is the next one's, too
+
+  next.trace_cursor = std::exchange(trace_cursor, {});
+  cpu.current_ = &next;
+  next.cpu_ = &cpu;
+  cpu_ = nullptr;
+}
+
+void Aarch64VCpu::note_plain() noexcept {
+  plain_on_ = !debug_.in_use() && !pmu_is_live_ ? cpu_ : nullptr;
+}
+
+// The guest's IA key, where the exit has left it.
+void Aarch64VCpu::keep_ia_key() noexcept {
   if (swap_ia_key != 0) {
     registers_.apiakeylo_el1 = guest_ia_key[0];
     registers_.apiakeyhi_el1 = guest_ia_key[1];
-  } else if (pauth) {
+  } else {
     std::uint64_t key[2];
     hw::read_ia_key(key);
     registers_.apiakeylo_el1 = key[0];
     registers_.apiakeyhi_el1 = key[1];
   }
+}
+
+void Aarch64VCpu::refresh_system_registers() noexcept {
+  if (cpu_ == nullptr) {
+    return;
+  }
+  registers_.store(groups_);
+  if (groups_.pauth) keep_ia_key();
 }
 
 std::uint64_t Aarch64VCpu::cptr_when(bool owns_vectors) const noexcept {
@@ -422,6 +454,7 @@ bool Aarch64VCpu::claim_pmu() noexcept {
   hw::write_mdcr(registers_.mdcr_el2);
   pmu_is_live_ = true;
   pmu_was_loaded_ = true;
+  note_plain();
   return true;
 }
 
@@ -440,13 +473,15 @@ void Aarch64VCpu::apply_debug() noexcept {
     hw::load_debug(debug_);
   }
   choose_vectors();
+  note_plain();
   registers_.mdscr_el1 = debug_.hardware_mdscr();
   hw::write_mdscr(registers_.mdscr_el1);
 }
 
 Result<> Aarch64VCpu::run(const AxVCpuExitReason*& reason) noexcept {
+  Aarch64PerCpu* const cpu = cpu_;
   reason = &exit_;
-  if (cpu_ == nullptr) {
+  if (cpu == nullptr) {
     return fail(Errc::not_bound);
   }
   if (emulated_.active && resume_emulation()) [[unlikely]] {
@@ -455,6 +490,7 @@ Result<> Aarch64VCpu::run(const AxVCpuExitReason*& reason) noexcept {
   pending_ = {};
   recorder::end_returned(*this);
   hw::arm_vcpu_enter_guest(this);
+  reason = &cpu->current_->exit_;
   return {};
 }
 
@@ -468,6 +504,11 @@ void Aarch64VCpu::refuse_hypercall() noexcept {
 
 void Aarch64VCpu::record(const trace::Record& event) noexcept {
   recorder::event(*this, event);
+}
+
+void Aarch64VCpu::record(trace::Kind event, std::uint64_t pc, std::uint64_t data, std::uint64_t data1,
+                         std::uint64_t data2) noexcept {
+  recorder::event(*this, event, pc, data, data1, data2);
 }
 
 void Aarch64VCpu::abandon_exit() noexcept {

@@ -37,6 +37,9 @@ constexpr std::uint64_t kRead = SysRegIss::Direction::kMask;
 constexpr std::uint64_t kMrsId = kSysReg | kRead | SysRegId{3, 0, 0, 0, 0}.iss();
 constexpr std::uint64_t kIdVaries = SysRegId{0, 0, 0, 7, 7}.iss() | kRtMask;
 
+// EC[5:4]: 0 for WFI, FP and AArch32's coprocessors, which are not answered here.
+constexpr std::uint64_t kFirstClassBits = std::uint64_t{0b11} << 30;
+
 constexpr std::uint64_t kSgiIntid = std::uint64_t{0xF} << 24;
 
 // The registers from here on are those that a function keeps.
@@ -204,6 +207,9 @@ extern "C" VectorAnswer vmexit_answer_sync(VCpuContext* context) noexcept {
   }
   if ((esr & ~kLoadVaries) == kLoad) {
     return answer_load(*context, esr);
+  }
+  if ((esr & kFirstClassBits) == 0) {
+    return VectorAnswer::none;
   }
   if ((esr & ~kRtMask) == kMsrSgi1r) {
     return answer_sgi(*context, esr);

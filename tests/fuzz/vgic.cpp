@@ -118,6 +118,16 @@ void run(fuzz::Input& input, unsigned version) {
         m.settle();
         break;
       case 13:
+        if (VgicCpuMask kick = 0; input.flag()) {
+          const bool quiet = m.vgic.save_quiet(cpu, m.at(cpu), kick);
+          m.kick(kick & ~(VgicCpuMask{1} << cpu));
+          if (quiet) {
+            FUZZ_CHECK(!m.vgic.has_deliverable(cpu));
+            m.kick(m.vgic.resume(cpu, m.at(cpu), 0));
+          }
+          m.settle();
+          break;
+        }
         m.kick(m.vgic.park(cpu, m.at(cpu)));
         static_cast<void>(m.vgic.has_deliverable(cpu));
         m.settle();

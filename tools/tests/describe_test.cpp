@@ -134,6 +134,8 @@ TEST_F(DescribeTest, InterruptsAndWaits) {
   EXPECT_EQ(reason({.esr = 0x0600'0001}), "Halt");
   EXPECT_EQ(detail({.esr = 0x0600'0001}), "WFE");
   EXPECT_EQ(detail({.data = 1, .kind = Kind::vcpu_parked}), "WFI");
+  EXPECT_EQ(detail({.kind = Kind::vcpu_scheduled}), "");
+  EXPECT_EQ(detail({.data = 1, .kind = Kind::vcpu_scheduled}), "after a wait");
 }
 
 TEST_F(DescribeTest, WhatNoTableNamesIsShownAsItIs) {

@@ -188,7 +188,7 @@ void Describer::event_detail(Text& out, const Record& record) {
       out.put(", VBAR_EL1 ");
       return out.hex(record.data);
     case Kind::diagnosis: out.put("AV"); return out.dec(record.data, 4, '0');
-    case Kind::vcpu_scheduled:
+    case Kind::vcpu_scheduled: return out.put(record.data == 1 ? "after a wait" : "");
     case Kind::vcpu_woken: return;
     default:  // a kind of a later version
       out.put("esr ");

@@ -20,7 +20,7 @@ enum class Outcome : std::uint8_t {
   open,      // not decided when the record was read: the last record of a CPU
   handled,   // inside the vCPU
   injected,  // the guest got an exception
-  returned,  // the hypervisor dealt with it: run() returned, or its MmioResponder answered
+  returned,  // the hypervisor dealt with it: run() returned, or its ExitResponder answered
   failed,    // nobody could deal with it
   answered,  // at the vector, within a tick; data, far and hpfar are as kinds.def says for answers
 };

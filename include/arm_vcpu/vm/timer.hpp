@@ -38,11 +38,15 @@ struct TimerState {
   return timer_condition(timer, now) && !timer.ctl.get<TimerCtl::IMASK>();
 }
 
+// Enabled, and its line is not masked.
+[[nodiscard]] constexpr bool can_rise(const TimerState& timer) noexcept {
+  return timer.ctl.get<TimerCtl::ENABLE>() && !timer.ctl.get<TimerCtl::IMASK>();
+}
+
 // The count at which the line rises by itself. Empty: it is up, or it stays down until a register is written.
 [[nodiscard]] constexpr std::optional<std::uint64_t> timer_deadline(const TimerState& timer,
                                                                     std::uint64_t now) noexcept {
-  const bool can_rise = timer.ctl.get<TimerCtl::ENABLE>() && !timer.ctl.get<TimerCtl::IMASK>();
-  return can_rise && now < timer.cval ? std::optional{timer.cval} : std::nullopt;
+  return can_rise(timer) && now < timer.cval ? std::optional{timer.cval} : std::nullopt;
 }
 
 // True: the virtual timer of a parked vCPU asserts its interrupt, so the vCPU has to wake. `ctl` and `cval` are

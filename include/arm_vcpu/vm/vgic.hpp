@@ -98,6 +98,13 @@ class Vgic {
   void load(unsigned cpu, H& h) noexcept;
   template <GicHypInterface H>
   [[nodiscard]] VgicCpuMask save(unsigned cpu, H& h) noexcept;
+  // The two for a vCPU that waits and makes room for another on the same CPU. save_quiet() is save() if the vCPU has
+  // nothing left that could end its wait, or that is a physical interrupt's; false: nothing but sync() was done. `kick`
+  // is what save() returns, in either case. resume() is load() and flush(). They keep direct().doorbell, too.
+  template <GicHypInterface H>
+  [[nodiscard]] bool save_quiet(unsigned cpu, H& h, VgicCpuMask& kick) noexcept;
+  template <GicHypInterface H>
+  [[nodiscard]] VgicCpuMask resume(unsigned cpu, H& h, std::uint64_t doorbell) noexcept;
   // Folds what the guest did to the list registers. Idempotent; flush() must follow before the guest runs again.
   template <GicHypInterface H>
   [[nodiscard]] VgicCpuMask sync(unsigned cpu, H& h) noexcept;
@@ -224,10 +231,20 @@ class Vgic {
 
   // List registers.
   [[nodiscard]] gic::IchHcr idle_hcr() const noexcept { return idle_hcr_; }
+  // Keeps VMCR and the active priorities, or puts them back.
+  template <GicHypInterface H>
+  void keep_interface(VgicCpu& c, H& h) noexcept;
+  template <GicHypInterface H>
+  static void empty_list_registers(const VgicCpu& c, H& h) noexcept;
+  template <GicHypInterface H>
+  void restore_interface(const VgicCpu& c, H& h) noexcept;
   // The one interrupt that waits, when it is alone and needs no choice: pending, deliverable, not active.
   [[nodiscard]] unsigned the_only_one(unsigned cpu) const noexcept;
-  // The same of an SGI, whose list register the vector's table has: it moves there. Empty: there is none.
-  [[nodiscard]] gic::IchLr take_lone_sgi(unsigned cpu) noexcept;
+  // The same of an SGI, whose list register the vector's table has. False: there is none.
+  template <GicHypInterface H>
+  [[nodiscard]] static bool deliver_lone_sgi(VgicCpu& c, H& h) noexcept;
+  template <GicHypInterface H>
+  void put_first(VgicCpu& c, H& h, gic::IchLr lr) noexcept;
   [[nodiscard]] LrPlan plan(unsigned cpu, gic::IchVmcr vmcr) noexcept;
   [[nodiscard]] gic::IchLr pack(VgicIrq& irq, unsigned intid, unsigned cpu, unsigned slot) noexcept;
   [[nodiscard]] VgicCpuMask fold(unsigned cpu) noexcept;
@@ -255,6 +272,7 @@ class Vgic {
   std::uint64_t gicr_bytes_;
   unsigned version_;
   gic::IchVtr vtr_;
+  unsigned active_priority_registers_;  // of each group
   gic::IchHcr idle_hcr_;  // nothing waits for a list register
   gic::GicdCtlr ctlr_{};  // the two group enables
   bool honours_sleep_;

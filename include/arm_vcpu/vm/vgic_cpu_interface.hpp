@@ -2,6 +2,8 @@
 // The virtual GIC's hardware half: which ICH_* registers are touched, and when. Included where H is known.
 #pragma once
 
+#include <utility>
+
 #include "arm_vcpu/vm/vgic.hpp"
 
 namespace arm_vcpu {
@@ -14,14 +16,7 @@ void Vgic::clear_list_registers(unsigned count, H& h) noexcept {
 template <GicHypInterface H>
 void Vgic::load(unsigned cpu, H& h) noexcept {
   VgicCpu& c = cpus_[cpu];
-  h.write_ich_vmcr(c.vmcr);
-  // The first pair is all that most CPUs have.
-  h.write_ich_ap0r(0, c.ap0r[0]);
-  h.write_ich_ap1r(0, c.ap1r[0]);
-  for (unsigned n = 1; n < vtr_.active_priority_registers(); ++n) {
-    h.write_ich_ap0r(n, c.ap0r[n]);
-    h.write_ich_ap1r(n, c.ap1r[n]);
-  }
+  restore_interface(c, h);
   c.lr_used = c.lr_written = 0;
   c.direct.delivered.store(0, std::memory_order_relaxed);
   c.hcr = idle_hcr();
@@ -36,9 +31,7 @@ VgicCpuMask Vgic::save(unsigned cpu, H& h) noexcept {
   // have been delivered to it meanwhile.
   const VgicCpuMask kick = !c.is_parked || has_news(cpu) ? park(cpu, h) : 0;
   // For the next one, and because one that is left invalid with EOI set asks for attention.
-  for (std::uint32_t rest = c.lr_written; rest != 0; rest &= rest - 1) {
-    h.write_ich_lr(static_cast<unsigned>(__builtin_ctz(rest)), {});
-  }
+  empty_list_registers(c, h);
   c.hcr = {};
   c.lr_used = c.lr_written = 0;
   c.is_parked = false;
@@ -46,17 +39,116 @@ VgicCpuMask Vgic::save(unsigned cpu, H& h) noexcept {
   return kick;
 }
 
+// The first pair of active priorities is all that most CPUs have.
+template <GicHypInterface H>
+[[gnu::always_inline]] inline void Vgic::keep_interface(VgicCpu& c, H& h) noexcept {
+  c.vmcr = h.read_ich_vmcr();
+  c.ap0r[0] = h.read_ich_ap0r(0);
+  c.ap1r[0] = h.read_ich_ap1r(0);
+  for (unsigned n = 1; n < active_priority_registers_; ++n) {
+    c.ap0r[n] = h.read_ich_ap0r(n);
+    c.ap1r[n] = h.read_ich_ap1r(n);
+  }
+}
+
+template <GicHypInterface H>
+[[gnu::always_inline]] inline void Vgic::restore_interface(const VgicCpu& c, H& h) noexcept {
+  h.write_ich_vmcr(c.vmcr);
+  h.write_ich_ap0r(0, c.ap0r[0]);
+  h.write_ich_ap1r(0, c.ap1r[0]);
+  for (unsigned n = 1; n < active_priority_registers_; ++n) {
+    h.write_ich_ap0r(n, c.ap0r[n]);
+    h.write_ich_ap1r(n, c.ap1r[n]);
+  }
+}
+
+template <GicHypInterface H>
+[[gnu::always_inline]] inline bool Vgic::save_quiet(unsigned cpu, H& h, VgicCpuMask& kick) noexcept {
+  VgicCpu& c = cpus_[cpu];
+  if (c.hcr != idle_hcr()) return false;
+  // The usual end: what the vector delivered is over. Nothing of it is in the interrupt's state.
+  if (c.lr_used == 0 && h.read_ich_lr(0).empty()) {
+    c.direct.delivered.store(0, std::memory_order_relaxed);
+    c.lrs_live = false;
+  } else {
+    kick = sync(cpu, h);
+  }
+  // What others have posted and nobody has accepted is in no set; nor is what waits for a deactivation elsewhere.
+  if (!c.waiting.empty() || !c.releases.empty() || c.lr_used != 0 || c.has_active_ppis ||
+      c.direct.posted.load(std::memory_order_relaxed) != 0) {
+    return false;
+  }
+  c.direct.doorbell.store(0, std::memory_order_relaxed);
+  keep_interface(c, h);
+  if (c.lr_written > 1) empty_list_registers(c, h);  // the first one is empty
+  c.lr_written = 0;
+  c.is_parked = false;
+  return true;
+}
+
+template <GicHypInterface H>
+[[gnu::noinline]] void Vgic::empty_list_registers(const VgicCpu& c, H& h) noexcept {
+  for (std::uint32_t rest = c.lr_written; rest != 0; rest &= rest - 1) {
+    h.write_ich_lr(static_cast<unsigned>(__builtin_ctz(rest)), {});
+  }
+}
+
+// ICH_HCR_EL2 of the one before is that of an idle interface, too, and an interface of the same VM needs no other.
+template <GicHypInterface H>
+[[gnu::always_inline]] inline VgicCpuMask Vgic::resume(unsigned cpu, H& h, std::uint64_t doorbell) noexcept {
+  VgicCpu& c = cpus_[cpu];
+  c.direct.doorbell.store(doorbell, std::memory_order_relaxed);
+  restore_interface(c, h);
+  c.hcr = idle_hcr();
+  h.write_ich_hcr(c.hcr);
+  c.lr_used = c.lr_written = 0;
+  c.direct.delivered.store(0, std::memory_order_relaxed);
+  if (c.direct.posted.load(std::memory_order_relaxed) == 0 && c.releases.empty()) {
+    if (deliver_lone_sgi(c, h)) {
+      c.dirty.store(false, std::memory_order_relaxed);
+      // Nothing else waits, and nothing is stale.
+      c.direct.armed.store(1, std::memory_order_relaxed);
+      c.direct.timer.store(c.direct_timer, std::memory_order_relaxed);
+      return 0;
+    }
+  }
+  mark_dirty(cpu);
+  return flush(cpu, h);
+}
+
+// As the vector does it: what is in the list register is `direct.delivered`, and no state of the interrupt. An SGI is an
+// edge without a link, so that what waits and is not active is `latch`. Precondition: every list register is empty.
+template <GicHypInterface H>
+[[gnu::always_inline]] inline bool Vgic::deliver_lone_sgi(VgicCpu& c, H& h) noexcept {
+  const unsigned intid = c.waiting.single_below_64();
+  if (intid >= gic::kSgiCount || c.direct_stale) return false;
+  const std::uint64_t lr = c.direct.sgi[intid].load(std::memory_order_relaxed);
+  VgicIrq& i = c.irqs[intid];
+  if (lr == 0 || i.active || !i.latch) return false;
+  c.waiting.clear_below_64();  // it was alone
+  i.queued_at = kVgicNoCpu;
+  i.latch = false;
+  c.lr_written |= 1;
+  c.direct.delivered.store(intid + 1, std::memory_order_relaxed);
+  h.write_ich_lr(0, gic::IchLr::from(lr));
+  return true;
+}
+
+// Nothing else is in a list register.
+template <GicHypInterface H>
+[[gnu::always_inline]] inline void Vgic::put_first(VgicCpu& c, H& h, gic::IchLr lr) noexcept {
+  h.write_ich_lr(0, lr);
+  c.lr[0] = lr;
+  c.lr_used = 1;
+  c.lr_written |= 1;
+  c.lrs_live = true;
+}
+
 template <GicHypInterface H>
 VgicCpuMask Vgic::park(unsigned cpu, H& h) noexcept {
   const VgicCpuMask kick = sync(cpu, h);
   VgicCpu& c = cpus_[cpu];
-  c.vmcr = h.read_ich_vmcr();
-  c.ap0r[0] = h.read_ich_ap0r(0);
-  c.ap1r[0] = h.read_ich_ap1r(0);
-  for (unsigned n = 1; n < vtr_.active_priority_registers(); ++n) {
-    c.ap0r[n] = h.read_ich_ap0r(n);
-    c.ap1r[n] = h.read_ich_ap1r(n);
-  }
+  keep_interface(c, h);
   c.is_parked = true;
   mark_dirty(cpu);  // flush() comes before the guest runs, and ends it
   return kick;
@@ -125,21 +217,12 @@ VgicCpuMask Vgic::flush(unsigned cpu, H& h) noexcept {
   }
 
   if (c.lr_used == 0 && c.hcr == idle_hcr()) {
-    if (const gic::IchLr lr = take_lone_sgi(cpu); !lr.empty()) {
-      h.write_ich_lr(0, lr);
-      c.lr[0] = lr;
-      c.lr_used = 1;
-      c.lr_written |= 1;
-      c.lrs_live = true;
+    if (deliver_lone_sgi(c, h)) {
       arm(cpu);
       return kick;
     }
     if (const unsigned only = the_only_one(cpu); only != kVgicNoIntid) {
-      c.lr[0] = pack(irq(cpu, only), only, cpu, 0);
-      h.write_ich_lr(0, c.lr[0]);
-      c.lr_used = 1;
-      c.lr_written |= 1;
-      c.lrs_live = true;
+      put_first(c, h, pack(irq(cpu, only), only, cpu, 0));
       arm(cpu);
       return kick;
     }

@@ -29,6 +29,11 @@ class IntidSet {
     words_[intid / 64] &= ~(std::uint64_t{1} << intid % 64);
     if (words_[intid / 64] == 0) summary_ &= ~(1U << intid / 64);
   }
+  // Precondition: no member is above 63.
+  constexpr void clear_below_64() noexcept {
+    words_[0] = 0;
+    summary_ = 0;
+  }
   [[nodiscard]] constexpr bool contains(unsigned intid) const noexcept {
     return (words_[intid / 64] >> intid % 64 & 1) != 0;
   }

@@ -64,23 +64,6 @@ VgicCpuMask Vgic::accept_posted(unsigned cpu) noexcept {
   return kick & ~bit(cpu);
 }
 
-// As pack() would. An SGI is an edge without a link, so that what waits and is not active is `latch`.
-IchLr Vgic::take_lone_sgi(unsigned cpu) noexcept {
-  VgicCpu& c = cpus_[cpu];
-  const unsigned intid = c.waiting.single_below_64();
-  if (intid >= gic::kSgiCount || c.direct_stale) return {};
-  const IchLr lr = IchLr::from(c.direct.sgi[intid].load(std::memory_order_relaxed));
-  VgicIrq& i = c.irqs[intid];
-  if (lr.empty() || i.active || !i.latch || !i.edge) return {};
-  c.waiting.erase(intid);
-  i.queued_at = kVgicNoCpu;
-  i.in_lr = i.lr_latch = true;
-  i.lr_physical = i.latch = false;
-  i.holder = static_cast<std::uint8_t>(cpu);
-  i.slot = 0;
-  return lr;
-}
-
 unsigned Vgic::the_only_one(unsigned cpu) const noexcept {
   const unsigned intid = cpus_[cpu].waiting.single();
   if (intid == kVgicNoIntid) return kVgicNoIntid;

@@ -197,6 +197,17 @@ class ModelRun {
     }
   }
   void rebind(unsigned cpu) {
+    if (VgicCpuMask kick = 0; chance(2)) {
+      const bool quiet = m_.vgic.save_quiet(cpu, m_.at(cpu), kick);
+      m_.kick(kick & ~(VgicCpuMask{1} << cpu));
+      if (quiet) {
+        EXPECT_TRUE(candidates(cpu).empty());
+        EXPECT_FALSE(m_.vgic.has_deliverable(cpu));
+        m_.kick(m_.vgic.resume(cpu, m_.at(cpu), 0));
+      }
+      m_.settle();
+      return;
+    }
     m_.kick(m_.vgic.save(cpu, m_.at(cpu)) & ~(VgicCpuMask{1} << cpu));
     m_.vgic.load(cpu, m_.at(cpu));
     m_.settle();

@@ -27,6 +27,7 @@ Vgic::Vgic(const VgicConfig& config, std::span<VgicCpu> cpus, std::span<VgicIrq>
       gicr_bytes_{config.version == 2 ? gic::kGicV2CpuInterfaceBytes : cpus.size() * gic::kRedistributorBytes},
       version_{config.version},
       vtr_{config.vtr},
+      active_priority_registers_{config.vtr.active_priority_registers()},
       // With EOImode 1 a vCPU may deactivate an SPI that another one took; nothing but a trap tells. A guest with
       // EOImode 0 does not write ICC_DIR_EL1, so this costs it nothing.
       idle_hcr_{gic::IchHcr{}.with<gic::IchHcr::En>(true).with<gic::IchHcr::TDIR>(config.vtr.get<gic::IchVtr::TDS>() &&

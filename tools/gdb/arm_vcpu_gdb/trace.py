@@ -161,6 +161,8 @@ def describe(record: Record, device_at=None) -> str:
         return f"IPA {record.far:#x}, {record.data:#x} bytes"
     if kind == "vm_event":
         return machine.enum_name("arm_vcpu::trace::VmEvent", record.data)
+    if kind == "vcpu_scheduled":
+        return "after a wait" if record.data == 1 else ""
     if kind == "vcpu_parked":
         return {0: "off", 1: "WFI", 2: "WFE"}.get(record.data, str(record.data))
     if kind == "guest_sample":

@@ -157,6 +157,7 @@ void CpuLoop::run() noexcept {
   scheduler_.set_slice(el2::counter_hz() / kSlicesPerSecond);
   physical_ = &physical_cpu();
   answers_ = physical_->vectors() == Vectors::answering;
+  hands_over_ = !el2::gic_v2().is_present();
   doorbell_ = gic::sgi_request(this_cpu(), kDoorbellSgi);
   for (unsigned place = 0; place < count_; ++place) noted_ |= std::uint64_t{1} << place;
   let_guest_sleep();

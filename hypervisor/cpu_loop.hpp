@@ -109,6 +109,7 @@ class CpuLoop {
   VcpuSlot* loaded_{};                           // whose registers this CPU has
   bool in_guest_{};                              // and whose guest goes on after this
   bool answers_{};                               // Vectors::answering
+  bool hands_over_{};                            // on_wait() may: the list registers are system registers
   bool must_leave_{};                            // the guest, to settle() or to let another vCPU run
   std::uint64_t noted_{};                        // by this CPU: left for settle()
   std::uint64_t programmed_{Deadlines::kNever};  // CNTHP_CVAL_EL2; kNever: off

@@ -48,15 +48,14 @@ constexpr bool is_up(std::uint64_t ctl) noexcept {
 // When the first of them interrupts; Deadlines::kNever: none does. Neither is due. Ticks.
 [[gnu::always_inline]] inline std::uint64_t earliest_timer(const GuestSystemRegisters& saved,
                                                            std::uint64_t now) noexcept {
+  const vm::TimerState by_virtual = kVirtualTimer.saved(saved);
+  const vm::TimerState by_physical = kPhysicalTimer.saved(saved);
   std::uint64_t at = Deadlines::kNever;
-  const auto consider = [&](const GuestTimer& timer) noexcept {
-    const vm::TimerState state = timer.saved(saved);
-    if (!vm::can_rise(state)) return;
-    const std::uint64_t due = state.cval + timer.offset(saved);
-    if (due >= now && due < at) at = due;  // below `now`: the physical counter ends before
-  };
-  consider(kVirtualTimer);
-  consider(kPhysicalTimer);
+  if (vm::can_rise(by_virtual)) {
+    const std::uint64_t due = by_virtual.cval + kVirtualTimer.offset(saved);
+    if (due >= now) at = due;  // below `now`: the physical counter ends before
+  }
+  if (vm::can_rise(by_physical) && by_physical.cval >= now && by_physical.cval < at) at = by_physical.cval;
   return at;
 }
 

@@ -133,7 +133,7 @@ class Deadlines {
   static constexpr std::uint64_t kNever = ~std::uint64_t{0};
 
   // Replaces what was set for `place`; kNever takes it out. Ticks.
-  constexpr void set(unsigned place, std::uint64_t at) noexcept {
+  [[gnu::always_inline]] constexpr void set(unsigned place, std::uint64_t at) noexcept {
     if (at == kNever) return clear(place);
     when_[place] = at;
     if (where_[place] == 0) {

@@ -121,8 +121,8 @@ class CpuLoop {
   std::array<VcpuSlot*, Scheduler::kCapacity> slots_{};
 };
 
-// Something that CNTHP has to end may come earlier now. What is programmed for an earlier time stays: when it fires, this
-// is called again. That spares a vCPU that sleeps and wakes the two writes, most of the time.
+// Something that CNTHP has to end may come earlier now. What is programmed for an earlier time stays: when it fires,
+// this is called again. That spares a vCPU that sleeps and wakes the two writes, most of the time.
 [[gnu::always_inline]] inline void CpuLoop::arm(std::uint64_t at_the_latest) noexcept {
   std::uint64_t at = waits_.earliest() < at_the_latest ? waits_.earliest() : at_the_latest;
   if (in_guest_) {

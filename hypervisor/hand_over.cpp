@@ -15,7 +15,8 @@ namespace arm_vcpu::hv {
 // Nobody wants this CPU's attention; the next one sleeps in WFI, and is to run without being looked at. No timer has
 // expired: of the one, its interrupt is here, or on its way; of the other, it would have to be raised.
 [[gnu::always_inline]] inline VcpuSlot* CpuLoop::who_goes_on(const VcpuSlot& slot, std::uint64_t now) noexcept {
-  if (!hands_over_ || must_leave_ || noted_ != 0 || scheduler_.is_requested() || !scheduler_.others_wait()) return nullptr;
+  if (!hands_over_ || must_leave_ || noted_ != 0 || scheduler_.is_requested() || !scheduler_.others_wait())
+    return nullptr;
   VcpuSlot& next = *slots_[scheduler_.next()];
   if (!next.waits || next.looks || now >= next.timer_at || !slot.vcpu->can_hand_over_to(*next.vcpu)) return nullptr;
   return is_up(VCPU_READ_SYSREG(cntv_ctl_el0)) || is_up(VCPU_READ_SYSREG(cntp_ctl_el0)) ? nullptr : &next;

@@ -22,8 +22,8 @@ class VcpuLoop final : public ExitResponder {
     turned_off,  // CPU_OFF
     stops,       // with its VM
   };
-  // Runs the vCPU that is loaded on this CPU, and those that it is handed over to: what it says is said of the one that is
-  // loaded in the end.
+  // Runs the vCPU that is loaded on this CPU, and those that it is handed over to: what it says is said of the one that
+  // is loaded in the end.
   [[nodiscard]] static Leave run(CpuLoop& cpu) noexcept;
 
   // Before the first run() after a start.

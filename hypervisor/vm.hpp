@@ -60,14 +60,15 @@ struct VcpuSlot {
   bool sleeps_in_guest{};  // its WFI does not trap: it has the CPU to itself
   bool was_asleep{};       // and was found asleep by the last sample; then since waits_since
   unsigned samples{};
-  std::uint64_t sample_in{};                     // ticks of its own time until the next one
-  std::uint64_t sample_period{};                 // ticks; longer while it sleeps
-  std::uint64_t exits_by_then{};                 // that it had made at the last sample
-  std::uint64_t waits_since{};                   // ticks
-  std::uint64_t look_at{};                       // ticks
+  std::uint64_t sample_in{};                       // ticks of its own time until the next one
+  std::uint64_t sample_period{};                   // ticks; longer while it sleeps
+  std::uint64_t exits_by_then{};                   // that it had made at the last sample
+  std::uint64_t waits_since{};                     // ticks
+  std::uint64_t look_at{};                         // ticks
   std::uint64_t wait_deadline{~std::uint64_t{0}};  // ticks: when its WFIT ends anyway; all ones: never
-  std::uint64_t timer_at{~std::uint64_t{0}};       // ticks: when the first of its timers interrupts, as it fell asleep; 0: one has
-  std::uint64_t ran{};                           // ticks that it had a CPU
+  std::uint64_t timer_at{
+      ~std::uint64_t{0}};  // ticks: when the first of its timers interrupts, as it fell asleep; 0: one has
+  std::uint64_t ran{};     // ticks that it had a CPU
 };
 
 // What every VM shares of the machine.

@@ -36,8 +36,8 @@ struct GuestSystemRegisters {
   void restore(const GuestRegisterGroups& has) const noexcept;
 };
 
-// store() of `from`, and restore() of `to` on the same CPU. The timers of `from` are off before those of `to` are written:
-// nothing fires in between.
+// store() of `from`, and restore() of `to` on the same CPU. The timers of `from` are off before those of `to` are
+// written: nothing fires in between.
 void exchange(GuestSystemRegisters& from, const GuestRegisterGroups& from_has, const GuestSystemRegisters& to,
               const GuestRegisterGroups& to_has) noexcept;
 

@@ -164,7 +164,7 @@ void write_memory_register(SysRegId id, std::uint64_t value) noexcept {
   if (id == sysreg::name) {         \
     VCPU_WRITE_SYSREG(name, value); \
   }
-  VCPU_EACH_MEMORY_REGISTER(VCPU_ROW)
+    VCPU_EACH_MEMORY_REGISTER(VCPU_ROW)
 #undef VCPU_ROW
 }
 

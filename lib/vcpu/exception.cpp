@@ -346,8 +346,8 @@ extern "C" VCpuContext* vmexit_handler(VCpuContext* context) noexcept {
   recorder::begin(*context);
   bool goes_on = false;
   if (context->kind == TrapKind::sync) {
-    if (ExitResponder* const responder = ExitPath::responder(vcpu);
-        is_plain_wait(*context) && responder != nullptr) [[unlikely]] {
+    if (ExitResponder* const responder = ExitPath::responder(vcpu); is_plain_wait(*context) && responder != nullptr)
+        [[unlikely]] {
       return let_wait(vcpu, *responder);
     }
     goes_on = handle_exception_sync(vcpu);

@@ -128,11 +128,10 @@ TEST_F(HandOverTest, OtherWaitsAreNotItsAffair) {
   for (const std::uint32_t waits : {1U, 2U | 1U << 2, 3U | 1U << 2}) {  // WFE, WFIT, WFET
     EXPECT_TRUE(run(sync_exit(Ec::wfx, waits)).is<Exit::Halt>());
   }
-  run(
-      [](VCpuContext& context) {
-        sync_exit(Ec::wfx, 0)(context);
-        context.frame.spsr = context.frame.spsr.with<Spsr::nRW>(true);
-      });
+  run([](VCpuContext& context) {
+    sync_exit(Ec::wfx, 0)(context);
+    context.frame.spsr = context.frame.spsr.with<Spsr::nRW>(true);
+  });
   EXPECT_EQ(scheduler.asked, 0U);
 }
 

@@ -273,8 +273,8 @@ class Vgic {
   unsigned version_;
   gic::IchVtr vtr_;
   unsigned active_priority_registers_;  // of each group
-  gic::IchHcr idle_hcr_;  // nothing waits for a list register
-  gic::GicdCtlr ctlr_{};  // the two group enables
+  gic::IchHcr idle_hcr_;                // nothing waits for a list register
+  gic::GicdCtlr ctlr_{};                // the two group enables
   bool honours_sleep_;
 };
 

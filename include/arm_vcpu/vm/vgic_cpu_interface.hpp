@@ -116,8 +116,8 @@ template <GicHypInterface H>
   return flush(cpu, h);
 }
 
-// As the vector does it: what is in the list register is `direct.delivered`, and no state of the interrupt. An SGI is an
-// edge without a link, so that what waits and is not active is `latch`. Precondition: every list register is empty.
+// As the vector does it: what is in the list register is `direct.delivered`, and no state of the interrupt. An SGI is
+// an edge without a link, so that what waits and is not active is `latch`. Precondition: every list register is empty.
 template <GicHypInterface H>
 [[gnu::always_inline]] inline bool Vgic::deliver_lone_sgi(VgicCpu& c, H& h) noexcept {
   const unsigned intid = c.waiting.single_below_64();

@@ -37,7 +37,6 @@ constinit OutputMux<UartSink> g_output{UartSink{}};
 constinit std::atomic<bool> g_unfinished{false};
 
 // Bit n: the queue of VM n is not empty. Written under g_input_lock.
-constinit std::atomic<std::uint32_t> g_waiting_input{0};
 constinit SpinLock g_input_lock{"console input"};
 constinit InputRouter g_router;
 constinit std::array<InputQueue, kMaxConsoles> g_queues{};
@@ -127,16 +126,12 @@ std::optional<char> read(unsigned vm) noexcept {
   if (vm >= kMaxConsoles) return std::nullopt;
   const LockGuard guard{g_input_lock};
   const std::optional<char> byte = g_queues[vm].pop();
-  if (g_queues[vm].empty()) g_waiting_input.fetch_and(~(1U << vm), std::memory_order_relaxed);
+  if (g_queues[vm].empty()) detail::g_waiting_input.fetch_and(~(1U << vm), std::memory_order_relaxed);
   if (byte && g_throttled && vm == g_router.focus()) {
     g_throttled = false;
     g_uart.enable_receive_interrupt(true);
   }
   return byte;
-}
-
-bool has_input(unsigned vm) noexcept {
-  return (g_waiting_input.load(std::memory_order_relaxed) >> vm & 1) != 0;
 }
 
 std::uint32_t receive() noexcept {
@@ -152,7 +147,7 @@ std::uint32_t receive() noexcept {
         case InputRouter::Action::deliver:
           g_queues[g_router.focus()].push(*byte);
           fed |= 1U << g_router.focus();
-          g_waiting_input.fetch_or(1U << g_router.focus(), std::memory_order_relaxed);
+          detail::g_waiting_input.fetch_or(1U << g_router.focus(), std::memory_order_relaxed);
           break;
         case InputRouter::Action::focus_moved: log(Level::info, "the keyboard is vm{}'s", g_router.focus()); break;
         case InputRouter::Action::no_such_vm: log(Level::info, "there is no such VM"); break;

@@ -3,6 +3,7 @@
 // guest but write(), read() and receive(); they take a lock and wait for the UART.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -20,6 +21,10 @@ void set_log_level(Level level) noexcept;
 
 namespace console {
 
+namespace detail {
+inline constinit std::atomic<std::uint32_t> g_waiting_input{0};  // bit n: something waits for VM n
+}
+
 // Before this, output goes nowhere. The registers must be mapped. `interrupt` is reported by uart_intid().
 void start(const UartInfo& uart) noexcept;
 
@@ -31,7 +36,10 @@ std::optional<std::uint64_t> write(unsigned vm, std::string_view bytes) noexcept
 
 // The next byte that the user typed for this VM.
 [[nodiscard]] std::optional<char> read(unsigned vm) noexcept;
-[[nodiscard]] bool has_input(unsigned vm) noexcept;
+// One load: it is asked at each access of a guest to a device.
+[[nodiscard]] inline bool has_input(unsigned vm) noexcept {
+  return (detail::g_waiting_input.load(std::memory_order_relaxed) >> vm & 1) != 0;
+}
 
 // Takes what the UART received: call it for the UART's interrupt, and now and then where it has none. Handles the
 // user's Ctrl-] commands (Ctrl-] x does not return). Bit n of the result: VM n has new input.

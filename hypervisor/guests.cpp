@@ -57,8 +57,12 @@ void report_exits() noexcept {
   for (std::size_t v = 0; v < g_vm_count; ++v) {
     const Vm& vm = *g_vms[v];
     for (unsigned i = 0; i < vm.vcpu_count(); ++i) {
-      auto exits = vm.slot(i).exits;
-      exits[static_cast<unsigned>(ExitKind::Nothing)] = vm.slot(i).vcpu->handled_exits() - vm.slot(i).answered;
+      const VcpuSlot& slot = vm.slot(i);
+      auto exits = slot.exits;
+      exits[static_cast<unsigned>(ExitKind::MmioRead)] += slot.answered_reads;
+      exits[static_cast<unsigned>(ExitKind::MmioWrite)] += slot.answered_writes;
+      exits[static_cast<unsigned>(ExitKind::Nothing)] =
+          slot.vcpu->handled_exits() - slot.answered_reads - slot.answered_writes;
       std::uint64_t total = 0;
       for (const std::uint64_t count : exits) total += count;
       if (total == 0) continue;

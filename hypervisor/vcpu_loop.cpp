@@ -202,18 +202,18 @@ void VcpuLoop::write_sysreg(const Exit::SysRegWrite& write) noexcept {
 // What a device did. The list registers follow before the guest runs again.
 // No stack guard: there is no array in its frame, and it is in the way of every access.
 template <bool IsWrite>
-[[gnu::always_inline]] inline VcpuLoop::Answer VcpuLoop::access(std::uint64_t ipa, AccessWidth width,
-                                                                std::uint64_t data) noexcept {
+[[gnu::always_inline]] inline VcpuLoop::Answer VcpuLoop::access(const VgicCpu& here, std::uint64_t ipa,
+                                                                AccessWidth width, std::uint64_t data) noexcept {
   Answer answer{};
   VgicCpuMask raised{};
   {
     const LockGuard guard{vm_.lock_};
     if (vgic().contains(ipa)) {
-      if (vgic().has_news(slot_.index)) {
-        raised = with_gic(slot_, [this](auto& gic) noexcept { return vgic().sync(slot_.index, gic); });
+      if (Vgic::has_news(here)) {
+        vm_.raised_ |= with_gic(slot_, [this](auto& gic) noexcept { return vgic().sync(slot_.index, gic); });
       }
       if constexpr (IsWrite) {
-        raised |= vgic().mmio_write(slot_.index, ipa, width, data);
+        raised = vgic().mmio_write(slot_.index, ipa, width, data);
       } else {
         answer.value = vgic().mmio_read(slot_.index, ipa, width).value;
       }
@@ -224,35 +224,36 @@ template <bool IsWrite>
     }
     raised |= std::exchange(vm_.raised_, 0);
   }
-  if ((raised & ~(VgicCpuMask{1} << slot_.index)) != 0) vm_.kick(raised, slot_.index);
+  if (raised != 0 && (raised & ~(VgicCpuMask{1} << slot_.index)) != 0) vm_.kick(raised, slot_.index);
   return answer;
 }
 
 [[gnu::no_stack_protector]] ExitResponder::Reply VcpuLoop::read(std::uint64_t ipa, AccessWidth width) noexcept {
-  const Answer answer = access<false>(ipa, width, 0);
+  const VgicCpu& here = vgic().cpu(slot_.index);
+  const Answer answer = access<false>(here, ipa, width, 0);
   if (answer.outcome != MmioOutcome::done) return {};
-  ++slot_.exits[static_cast<unsigned>(ExitKind::MmioRead)];
-  go_on();
+  ++slot_.answered_reads;
+  go_on(here);
   return {.done = true, .value = answer.value};
 }
 
 [[gnu::no_stack_protector]] bool VcpuLoop::write(std::uint64_t ipa, AccessWidth width, std::uint64_t data) noexcept {
-  const Answer answer = access<true>(ipa, width, data);
+  const VgicCpu& here = vgic().cpu(slot_.index);
+  const Answer answer = access<true>(here, ipa, width, data);
   if (answer.outcome != MmioOutcome::done) return false;
-  ++slot_.exits[static_cast<unsigned>(ExitKind::MmioWrite)];
-  go_on();
+  ++slot_.answered_writes;
+  go_on(here);
   return true;
 }
 
 // Before the guest runs again without the loop.
-[[gnu::always_inline]] inline void VcpuLoop::go_on() noexcept {
-  ++slot_.answered;
+[[gnu::always_inline]] inline void VcpuLoop::go_on(const VgicCpu& here) noexcept {
   if (console::has_input(vm_.id())) vm_.pump_input();
-  if (vgic().needs_flush(slot_.index)) flush();
+  if (Vgic::needs_flush(here)) flush();
 }
 
 void VcpuLoop::read_mmio(const Exit::MmioRead& read) noexcept {
-  const Answer reply = access<false>(read.addr, read.width, 0);
+  const Answer reply = access<false>(vgic().cpu(slot_.index), read.addr, read.width, 0);
   if (reply.outcome != MmioOutcome::done) {
     refuse_access({.ipa = read.addr, .width = read.width, .is_write = false, .data = 0, .outcome = reply.outcome});
     return;
@@ -262,7 +263,7 @@ void VcpuLoop::read_mmio(const Exit::MmioRead& read) noexcept {
 }
 
 void VcpuLoop::write_mmio(const Exit::MmioWrite& write) noexcept {
-  const Answer reply = access<true>(write.addr, write.width, write.data);
+  const Answer reply = access<true>(vgic().cpu(slot_.index), write.addr, write.width, write.data);
   if (reply.outcome != MmioOutcome::done) {
     refuse_access(
         {.ipa = write.addr, .width = write.width, .is_write = true, .data = write.data, .outcome = reply.outcome});

@@ -47,12 +47,12 @@ class VcpuLoop final : public ExitResponder {
     std::uint64_t value{};
   };
   template <bool IsWrite>
-  [[nodiscard]] Answer access(std::uint64_t ipa, AccessWidth width, std::uint64_t data) noexcept;
+  [[nodiscard]] Answer access(const VgicCpu& here, std::uint64_t ipa, AccessWidth width, std::uint64_t data) noexcept;
   // ExitResponder: in the exit, without the loop.
   [[nodiscard]] Reply read(std::uint64_t ipa, AccessWidth width) noexcept override;
   [[nodiscard]] bool write(std::uint64_t ipa, AccessWidth width, std::uint64_t data) noexcept override;
   [[nodiscard]] Aarch64VCpu* on_wait(Aarch64VCpu& vcpu) noexcept override;
-  void go_on() noexcept;
+  void go_on(const VgicCpu& here) noexcept;
   void read_mmio(const Exit::MmioRead& read) noexcept;
   void write_mmio(const Exit::MmioWrite& write) noexcept;
   void refuse_access(const diag::trigger::MmioFailure& failure) noexcept;

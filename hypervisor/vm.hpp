@@ -48,7 +48,9 @@ struct VcpuSlot {
   StolenTime stolen_time;
   VcpuWatch watch;
   std::array<std::uint64_t, kExitKindCount> exits{};
-  std::uint64_t answered{};  // of these, without the loop: Aarch64VCpu::handled_exits() has them too
+  // Accesses to devices that were answered without the loop: Aarch64VCpu::handled_exits() has them, `exits` has not.
+  std::uint64_t answered_reads{};
+  std::uint64_t answered_writes{};
 
   // The rest is CpuLoop's.
   VcpuLoop* loop{};        // what its exits mean

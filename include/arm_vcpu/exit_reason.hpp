@@ -24,7 +24,8 @@ enum class AccessWidth : std::uint8_t { byte, halfword, word, doubleword };
 
 // Cuts `value` to the width of the access.
 [[nodiscard]] constexpr std::uint64_t truncate(std::uint64_t value, AccessWidth width) noexcept {
-  return width == AccessWidth::doubleword ? value : value & ((std::uint64_t{1} << bits_of(width)) - 1);
+  const unsigned above = (64 - bits_of(width)) % 64;
+  return value << above >> above;
 }
 
 // A closed set of exits. Unless an exit says otherwise, the guest's PC has not moved: answer the exit with the

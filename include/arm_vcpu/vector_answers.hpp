@@ -6,10 +6,24 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <type_traits>
 
 #include "arm_vcpu/exit_reason.hpp"
 
 namespace arm_vcpu {
+
+// Relaxed accesses to what other CPUs write too. An access of a std::atomic would cost an instruction more: compilers
+// do not fold the member's offset into it.
+template <class T>
+[[nodiscard, gnu::always_inline]] inline T load_relaxed(const std::atomic<T>& from) noexcept {
+  static_assert(sizeof from == sizeof(T) && std::atomic<T>::is_always_lock_free);
+  return *reinterpret_cast<const volatile T*>(&from);
+}
+template <class T>
+[[gnu::always_inline]] inline void store_relaxed(std::atomic<T>& to, std::type_identity_t<T> value) noexcept {
+  static_assert(sizeof to == sizeof(T) && std::atomic<T>::is_always_lock_free);
+  *reinterpret_cast<volatile T*>(&to) = value;
+}
 
 // Device registers that a read does not change: one table for a VM. A lookup is one probe, whatever the number of
 // devices. Places are given out before the first vCPU runs.

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// From the vector to the outcome of an exit.
+// From the vector to the outcome of an exit; dispatch.cpp is between vmexit_handler() and the others.
 #include <utility>
 
 #include "arm_vcpu/decode.hpp"
 #include "vcpu/exit_path.hpp"
 #include "vcpu/hw.hpp"
+#include "vcpu/plain_access.hpp"
 #include "vcpu/rare_exits.hpp"
 #include "vcpu/recorder.hpp"
 #include "vcpu/vector_hw.hpp"
@@ -13,38 +14,6 @@ namespace arm_vcpu {
 namespace {
 
 using Pending = ExitPath::Pending;
-
-bool handle_wfx(Aarch64VCpu& vcpu) noexcept {
-  const WfxIss iss = WfxIss::from(ExitPath::exit(vcpu).esr.get<Esr::ISS>());
-  const bool holds = !aarch32_condition_fails(ExitPath::exit(vcpu));
-  ExitPath::advance(vcpu);  // a wait that ends at once is a legal wait
-  if (!holds) {
-    return true;
-  }
-  AxVCpuExitReason::Halt halt{.is_wfe = (iss.get<WfxIss::TI>() & 1) != 0};
-  if ((iss.get<WfxIss::TI>() & 2) != 0) {
-    if (!iss.get<WfxIss::RV>()) {
-      return true;  // the syndrome does not say until when
-    }
-    halt.has_deadline = true;
-    halt.deadline = ExitPath::exit(vcpu).frame.gpr(iss.get<WfxIss::RN>()) + ExitPath::config(vcpu).cntvoff_el2;
-  }
-  return ExitPath::leave(vcpu, halt);
-}
-
-// What is rare stays out of the handlers: its locals would cost the common exits a stack guard.
-[[gnu::noinline]] bool refuse(Aarch64VCpu& vcpu) noexcept {
-  return vcpu.inject_undefined().has_value();
-}
-
-// AArch32 EL0: MRC, MCR, MRRC or MCRR of the performance monitors. [armarm] "AArch32 System register encodings"
-bool touches_pmu_from_aarch32(Esr esr) noexcept {
-  const SysRegIss iss = SysRegIss::from(esr.get<Esr::ISS>());  // CRn and CRm are at the same place
-  if (esr.get<Esr::EC>() == Ec::cp15_mcrr_mrrc) {
-    return iss.get<SysRegIss::CRm>() == 9;
-  }
-  return iss.get<SysRegIss::CRn>() == 9 || (iss.get<SysRegIss::CRn>() == 14 && iss.get<SysRegIss::CRm>() >= 8);
-}
 
 // At the start of a page the access may have begun on the page before, which is memory; what is not aligned is several.
 bool is_one_access_at(std::uint64_t far, std::uint64_t bytes) noexcept {
@@ -82,55 +51,14 @@ bool leave_with_access(Aarch64VCpu& vcpu, const AxVCpuExitReason& reason) noexce
 
 }  // namespace
 
-[[gnu::noinline]] bool handle_exception_sync(Aarch64VCpu& vcpu) noexcept {
-  switch (ExitPath::exit(vcpu).esr.get<Esr::EC>()) {
-    case Ec::hvc64: return handle_hvc64_exception(vcpu);
-    case Ec::data_abort_lower: return handle_data_abort(vcpu);
-    case Ec::sysreg: return handle_system_register(vcpu);
-    case Ec::wfx: return handle_wfx(vcpu);
-    case Ec::smc64: return handle_smc64_exception(vcpu);
-    case Ec::instruction_abort_lower: return handle_instruction_abort(vcpu);
-    case Ec::fp_access: ExitPath::claim_fp(vcpu); return true;
-    case Ec::sve:
-      if (!ExitPath::has_sve(vcpu)) break;
-      ExitPath::claim_fp(vcpu);
-      return true;
-    case Ec::cp15_mcr_mrc:
-    case Ec::cp15_mcrr_mrrc:
-      if (!touches_pmu_from_aarch32(ExitPath::exit(vcpu).esr)) return handle_cp15(vcpu);
-      if (ExitPath::claim_pmu(vcpu)) return true;
-      break;
-    // Features that the ID registers hide: the instruction is UNDEFINED.
-    case Ec::sme:
-    case Ec::ls64:
-    case Ec::cp14_mcr_mrc:
-    case Ec::cp14_ldc_stc:
-    case Ec::cp14_mrrc:
-    case Ec::vmrs: break;
-    default: ExitPath::count_unexpected(vcpu); break;
-  }
-  return refuse(vcpu);
-}
-
 namespace {
-
-// A load or store with a valid syndrome that found no stage-2 translation: nothing is left to find out about it.
-constexpr std::uint64_t kPlainAccess =
-    Esr{}
-        .with<Esr::EC>(Ec::data_abort_lower)
-        .with<Esr::IL>(true)
-        .with<Esr::ISS>(DataAbortIss{}.with<DataAbortIss::ISV>(true).with<DataAbortIss::DFSC>(Fsc::translation_l0).raw)
-        .raw;
-constexpr std::uint64_t kPlainAccessVaries = DataAbortIss::SAS::kMask | DataAbortIss::SSE::kMask |
-                                             DataAbortIss::SRT::kMask | DataAbortIss::SF::kMask |
-                                             DataAbortIss::AR::kMask | DataAbortIss::WnR::kMask | 0b11;  // the level
 
 // A plain access never needs_instruction(). Stricter than that, since it is asked for each access: bytes at the start
 // of a page, and guests that are big-endian at either level, take the long way.
 bool is_plain_access(const ExitFrame& exit) noexcept {
   constexpr std::uint64_t kBigEndian = SctlrEl1::EE::kMask | SctlrEl1::E0E::kMask;
   const unsigned bytes = bytes_of(AccessWidth{DataAbortIss::from(exit.esr.raw).get<DataAbortIss::SAS>()});
-  return (exit.esr.raw & ~kPlainAccessVaries) == kPlainAccess && is_one_access_at(exit.far, bytes) &&
+  return is_described_access(exit.esr) && is_plain_fault(exit.esr) && is_one_access_at(exit.far, bytes) &&
          (hw::live_sctlr_el1() & kBigEndian) == 0;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Trapped system registers and instructions that a guest seldom uses: cache maintenance by set and way, ID registers it
-// has not got, and AArch32 code's way to registers that EL2 emulates.
+// has not got, AArch32 code's way to registers that EL2 emulates, waits, and the first use of FP registers.
 #include "vcpu/rare_exits.hpp"
 
 #include "vcpu/exit_path.hpp"
@@ -85,6 +85,21 @@ bool condition_holds(const TrapFrame& frame, bool is_valid, std::uint8_t cond) n
   return (cond & 1) != 0 ? !holds : holds;
 }
 
+// EC 0x01 of AArch32 code: the instruction is conditional, and its condition does not hold.
+bool aarch32_condition_fails(const ExitFrame& exit, WfxIss iss) noexcept {
+  return exit.frame.spsr.get<Spsr::nRW>() &&
+         !condition_holds(exit.frame, iss.get<WfxIss::CV>(), iss.get<WfxIss::COND>());
+}
+
+// AArch32 EL0: MRC, MCR, MRRC or MCRR of the performance monitors. [armarm] "AArch32 System register encodings"
+bool touches_pmu_from_aarch32(Esr esr) noexcept {
+  const SysRegIss iss = SysRegIss::from(esr.get<Esr::ISS>());  // CRn and CRm are at the same place
+  if (esr.get<Esr::EC>() == Ec::cp15_mcrr_mrrc) {
+    return iss.get<SysRegIss::CRm>() == 9;
+  }
+  return iss.get<SysRegIss::CRn>() == 9 || (iss.get<SysRegIss::CRn>() == 14 && iss.get<SysRegIss::CRm>() >= 8);
+}
+
 bool handle_pair(Aarch64VCpu& vcpu) noexcept {
   const ExitFrame& exit = ExitPath::exit(vcpu);
   const auto iss = Cp15PairIss::from(exit.esr.get<Esr::ISS>());
@@ -129,8 +144,11 @@ std::optional<bool> handle_rare_system_register(Aarch64VCpu& vcpu, SysRegId id, 
 // The registers of coprocessor 15 that EL0 may be given and that are emulated here are those of the physical timer.
 // Their AArch64 names have op1 3 and, but for the 64-bit one, the same numbers. [armarm] "AArch32 System register
 // encoding", (coproc==1111)
-bool handle_cp15(Aarch64VCpu& vcpu) noexcept {
+bool handle_aarch32_register(Aarch64VCpu& vcpu) noexcept {
   const ExitFrame& exit = ExitPath::exit(vcpu);
+  if (touches_pmu_from_aarch32(exit.esr)) {
+    return ExitPath::claim_pmu(vcpu) || refuse(vcpu);
+  }
   if (exit.esr.get<Esr::EC>() == Ec::cp15_mcrr_mrrc) {
     return handle_pair(vcpu);
   }
@@ -153,10 +171,32 @@ bool handle_cp15(Aarch64VCpu& vcpu) noexcept {
                          {.kind = ExitPath::Pending::Kind::sysreg_write});
 }
 
-bool aarch32_condition_fails(const ExitFrame& exit) noexcept {
-  const auto iss = WfxIss::from(exit.esr.get<Esr::ISS>());
-  return exit.frame.spsr.get<Spsr::nRW>() &&
-         !condition_holds(exit.frame, iss.get<WfxIss::CV>(), iss.get<WfxIss::COND>());
+bool handle_wfx(Aarch64VCpu& vcpu) noexcept {
+  const WfxIss iss = WfxIss::from(ExitPath::exit(vcpu).esr.get<Esr::ISS>());
+  const bool holds = !aarch32_condition_fails(ExitPath::exit(vcpu), iss);
+  ExitPath::advance(vcpu);  // a wait that ends at once is a legal wait
+  if (!holds) {
+    return true;
+  }
+  AxVCpuExitReason::Halt halt{.is_wfe = (iss.get<WfxIss::TI>() & 1) != 0};
+  if ((iss.get<WfxIss::TI>() & 2) != 0) {
+    if (!iss.get<WfxIss::RV>()) {
+      return true;  // the syndrome does not say until when
+    }
+    halt.has_deadline = true;
+    halt.deadline = ExitPath::exit(vcpu).frame.gpr(iss.get<WfxIss::RN>()) + ExitPath::config(vcpu).cntvoff_el2;
+  }
+  return ExitPath::leave(vcpu, halt);
+}
+
+bool handle_fp_access(Aarch64VCpu& vcpu) noexcept {
+  ExitPath::claim_fp(vcpu);
+  return true;
+}
+
+// A function of its own: its locals would cost the callers a stack guard.
+bool refuse(Aarch64VCpu& vcpu) noexcept {
+  return vcpu.inject_undefined().has_value();
 }
 
 }  // namespace arm_vcpu

@@ -13,9 +13,15 @@ namespace arm_vcpu {
                                                               bool is_read) noexcept;
 
 // EC 0x03 and 0x04, from AArch32 code at EL0: the exit is that of the AArch64 register that is the same.
-bool handle_cp15(Aarch64VCpu& vcpu) noexcept;
+bool handle_aarch32_register(Aarch64VCpu& vcpu) noexcept;
 
-// EC 0x01 of AArch32 code: the instruction is conditional, and its condition does not hold.
-[[nodiscard]] bool aarch32_condition_fails(const ExitFrame& exit) noexcept;
+// EC 0x01.
+bool handle_wfx(Aarch64VCpu& vcpu) noexcept;
+
+// EC 0x07, and 0x19 where the vCPU has SVE: the registers are its own from now on.
+bool handle_fp_access(Aarch64VCpu& vcpu) noexcept;
+
+// The instruction is UNDEFINED.
+bool refuse(Aarch64VCpu& vcpu) noexcept;
 
 }  // namespace arm_vcpu

@@ -18,11 +18,11 @@ namespace arm_vcpu::recorder {
 // The register that a reader of the record wants: what a store or an MSR wrote, the function of a call.
 [[nodiscard]] inline std::uint64_t data_of(const ExitFrame& exit) noexcept {
   const auto iss = exit.esr.get<Esr::ISS>();
-  switch (exit.esr.get<Esr::EC>()) {
-    case Ec::data_abort_lower: return exit.frame.gpr(DataAbortIss::from(iss).get<DataAbortIss::SRT>());
-    case Ec::sysreg: return exit.frame.gpr(SysRegIss::from(iss).get<SysRegIss::Rt>());
-    default: return exit.frame.gpr[0];
+  const Ec ec = exit.esr.get<Esr::EC>();
+  if (ec == Ec::data_abort_lower) [[likely]] {
+    return exit.frame.gpr(DataAbortIss::from(iss).get<DataAbortIss::SRT>());
   }
+  return ec == Ec::sysreg ? exit.frame.gpr(SysRegIss::from(iss).get<SysRegIss::Rt>()) : exit.frame.gpr[0];
 }
 
 // VM, vCPU, kind and outcome are the last four bytes of a record.

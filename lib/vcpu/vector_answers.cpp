@@ -7,6 +7,7 @@
 #include <cstddef>
 
 #include "arm_vcpu/arch/smccc.hpp"
+#include "vcpu/plain_access.hpp"
 #include "vcpu/recorder.hpp"
 #include "vcpu/vector_hw.hpp"
 
@@ -17,17 +18,6 @@ namespace {
 constexpr std::uint64_t kHvc0 = Esr{}.with<Esr::EC>(Ec::hvc64).with<Esr::IL>(true).raw;
 constexpr std::uint64_t kIsSmc = kHvc0 ^ Esr {}.with<Esr::EC>(Ec::smc64).with<Esr::IL>(true).raw;
 static_assert((kIsSmc & (kIsSmc - 1)) == 0);
-
-// A load with a valid syndrome, not sign-extended, that found no stage-2 translation. Of any width, to any register.
-constexpr std::uint64_t kLoad =
-    Esr{}
-        .with<Esr::EC>(Ec::data_abort_lower)
-        .with<Esr::IL>(true)
-        .with<Esr::ISS>(DataAbortIss{}.with<DataAbortIss::ISV>(true).with<DataAbortIss::DFSC>(Fsc{0b000100}).raw)
-        .raw;
-constexpr std::uint64_t kLevel = 0b11;  // in DFSC
-constexpr std::uint64_t kLoadVaries =
-    DataAbortIss::SAS::kMask | DataAbortIss::SRT::kMask | DataAbortIss::SF::kMask | DataAbortIss::AR::kMask | kLevel;
 
 constexpr std::uint64_t kRtMask = SysRegIss::Rt::kMask;
 constexpr std::uint64_t kSysReg = Esr{}.with<Esr::EC>(Ec::sysreg).with<Esr::IL>(true).raw;
@@ -76,7 +66,7 @@ constexpr unsigned kFirstKept = 19;
 [[gnu::always_inline]] inline void write_list_register_0(DirectInterrupts& direct, std::uint32_t intid,
                                                          std::uint64_t lr) noexcept {
   hw::write_ich_lr0(lr);
-  hw::store_relaxed(direct.delivered, intid + 1);
+  store_relaxed(direct.delivered, intid + 1);
 }
 [[gnu::always_inline]] inline bool list_register_0_is_empty() noexcept {
   return (hw::read_ich_elrsr() & 1) != 0;
@@ -104,10 +94,12 @@ constexpr unsigned kFirstKept = 19;
   return done(context);
 }
 
+// A load of any width, to any register, that is not sign-extended.
 [[gnu::always_inline]] inline VectorAnswer answer_load(VCpuContext& context, std::uint64_t esr) noexcept {
   // Big-endian data are for those who look at the instruction's context.
   constexpr std::uint64_t kBigEndian = SctlrEl1::EE::kMask | SctlrEl1::E0E::kMask;
-  if (context.published == nullptr || (hw::live_sctlr_el1() & kBigEndian) != 0) {
+  if (DataAbortIss::from(esr).get<DataAbortIss::SSE>() || !is_plain_load_fault(Esr::from(esr)) ||
+      context.published == nullptr || (hw::live_sctlr_el1() & kBigEndian) != 0) {
     return VectorAnswer::none;
   }
   // AArch32's instructions may be in an IT block, which goes on too.
@@ -155,8 +147,8 @@ constexpr unsigned kFirstKept = 19;
   const auto intid = static_cast<unsigned>(bits::extract(value, 27, 24));
   std::uint64_t lr = 0;
   if ((value & ~kSgiIntid) == direct->address) {
-    lr = hw::load_relaxed(direct->sgi[intid]);
-    if (lr == 0 || hw::load_relaxed(direct->armed) == 0 || !list_register_0_is_empty()) {
+    lr = load_relaxed(direct->sgi[intid]);
+    if (lr == 0 || load_relaxed(direct->armed) == 0 || !list_register_0_is_empty()) {
       return VectorAnswer::none;
     }
     write_list_register_0(*direct, intid, lr);
@@ -168,7 +160,7 @@ constexpr unsigned kFirstKept = 19;
     if (target == nullptr || (value & ~kSgiIntid) != target->address) {
       return VectorAnswer::none;
     }
-    const std::uint64_t doorbell = hw::load_relaxed(target->doorbell);
+    const std::uint64_t doorbell = load_relaxed(target->doorbell);
     if (doorbell == 0) {
       return VectorAnswer::none;
     }
@@ -184,13 +176,13 @@ constexpr unsigned kFirstKept = 19;
 
 // Another vCPU has posted SGIs. More than one: the interrupt controller sorts them out.
 [[gnu::always_inline]] inline std::uint64_t take_posted(DirectInterrupts& direct) noexcept {
-  const std::uint32_t posted = hw::load_relaxed(direct.posted);
+  const std::uint32_t posted = load_relaxed(direct.posted);
   if (posted == 0 || (posted & (posted - 1)) != 0) {
     return 0;
   }
   const auto intid = static_cast<unsigned>(__builtin_ctz(posted));
-  const std::uint64_t lr = hw::load_relaxed(direct.sgi[intid]);
-  if (lr == 0 || hw::load_relaxed(direct.armed) == 0 || !list_register_0_is_empty()) {
+  const std::uint64_t lr = load_relaxed(direct.sgi[intid]);
+  if (lr == 0 || load_relaxed(direct.armed) == 0 || !list_register_0_is_empty()) {
     return 0;
   }
   direct.posted.fetch_and(~posted, std::memory_order_acquire);
@@ -205,7 +197,7 @@ extern "C" VectorAnswer vmexit_answer_sync(VCpuContext* context) noexcept {
   if ((esr & ~kIsSmc) == kHvc0) {
     return (esr & kIsSmc) == 0 ? answer_call(*context, esr, false) : answer_call(*context, esr, true);
   }
-  if ((esr & ~kLoadVaries) == kLoad) {
+  if (is_described_access(Esr::from(esr))) {
     return answer_load(*context, esr);
   }
   if ((esr & kFirstClassBits) == 0) {
@@ -229,7 +221,7 @@ extern "C" VectorAnswer vmexit_answer_irq(VCpuContext* context) noexcept {
   hw::complete_acknowledge();
   std::uint64_t lr = 0;
   if (intid == direct->timer_intid) {
-    lr = hw::load_relaxed(direct->timer);
+    lr = load_relaxed(direct->timer);
     if (lr != 0 && list_register_0_is_empty()) {
       write_list_register_0(*direct, static_cast<std::uint32_t>(lr), lr);
       hw::write_icc_eoir1(intid);  // drops the priority; the guest's deactivation reaches the physical interrupt

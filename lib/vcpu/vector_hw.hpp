@@ -3,9 +3,7 @@
 // would cost more than the answer. On the host they are the fake's.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
-#include <type_traits>
 
 #include "vcpu/hw.hpp"
 
@@ -43,19 +41,6 @@ VCPU_VECTOR_WRITE(write_icc_sgi1r, "S3_0_C12_C11_5")
 
 #undef VCPU_VECTOR_READ
 #undef VCPU_VECTOR_WRITE
-
-// Relaxed accesses to what other CPUs write too. An access of a std::atomic would cost an instruction more: compilers
-// do not fold the member's offset into it.
-template <class T>
-[[nodiscard, gnu::always_inline]] inline T load_relaxed(const std::atomic<T>& from) noexcept {
-  static_assert(sizeof from == sizeof(T) && std::atomic<T>::is_always_lock_free);
-  return *reinterpret_cast<const volatile T*>(&from);
-}
-template <class T>
-[[gnu::always_inline]] inline void store_relaxed(std::atomic<T>& to, std::type_identity_t<T> value) noexcept {
-  static_assert(sizeof to == sizeof(T) && std::atomic<T>::is_always_lock_free);
-  *reinterpret_cast<volatile T*>(&to) = value;
-}
 
 // What an acknowledge, or an SGI, has to be ordered with. [gicv3] "Observability of the effects of accesses to the GIC
 // registers": the acknowledge is complete before the source is looked at; what was posted is visible before the SGI.

@@ -152,7 +152,7 @@ struct Hpfar : bits::Image<Hpfar> {
 // The IPA of a stage-2 fault: the page from HPFAR_EL2, the offset in the page from FAR_EL2. On a stage-1 table walk FAR
 // holds the address being translated, not the descriptor's, so only the page is known.
 [[nodiscard]] constexpr std::uint64_t fault_ipa(Hpfar hpfar, std::uint64_t far, bool on_table_walk) noexcept {
-  const std::uint64_t page = hpfar.get<Hpfar::FIPA>() << 12;
+  const std::uint64_t page = (hpfar.raw & Hpfar::FIPA::kMask) << (12 - Hpfar::FIPA::kLo);
   return on_table_walk ? page : page | (far & 0xFFF);
 }
 

@@ -128,15 +128,18 @@ class Vgic {
   // running priority do.
   [[nodiscard]] bool has_deliverable(unsigned cpu) const noexcept;
 
-  [[nodiscard]] bool needs_flush(unsigned cpu) const noexcept {
-    const VgicCpu& c = cpus_[cpu];
-    return c.dirty.load(std::memory_order_acquire) || c.direct.posted.load(std::memory_order_relaxed) != 0;
+  // Where needs_flush() and has_news() look, for a caller that asks both.
+  [[nodiscard]] const VgicCpu& cpu(unsigned cpu) const noexcept { return cpus_[cpu]; }
+
+  [[nodiscard]] bool needs_flush(unsigned cpu) const noexcept { return needs_flush(cpus_[cpu]); }
+  [[nodiscard]] static bool needs_flush(const VgicCpu& c) noexcept {
+    return c.dirty.load(std::memory_order_acquire) || load_relaxed(c.direct.posted) != 0;
   }
   // False: sync() would find nothing.
-  [[nodiscard]] bool has_news(unsigned cpu) const noexcept {
-    const VgicCpu& c = cpus_[cpu];
-    return c.lrs_live || c.direct.delivered.load(std::memory_order_relaxed) != 0 ||
-           c.direct.posted.load(std::memory_order_relaxed) != 0 || !c.releases.empty();
+  [[nodiscard]] bool has_news(unsigned cpu) const noexcept { return has_news(cpus_[cpu]); }
+  [[nodiscard]] static bool has_news(const VgicCpu& c) noexcept {
+    return c.lrs_live || load_relaxed(c.direct.delivered) != 0 || load_relaxed(c.direct.posted) != 0 ||
+           !c.releases.empty();
   }
   void mark_dirty(unsigned cpu) noexcept { cpus_[cpu].dirty.store(true, std::memory_order_release); }
 
@@ -209,6 +212,8 @@ class Vgic {
                                           unsigned writer) noexcept;
   [[nodiscard]] std::uint8_t read_gicd_v2_byte(std::uint32_t offset, unsigned reader) noexcept;
   [[nodiscard]] VgicCpuMask write_gicd_v2_byte(std::uint32_t offset, std::uint8_t data, unsigned writer) noexcept;
+  [[nodiscard]] VgicCpuMask write_gicc_dir(std::uint64_t offset, AccessWidth width, std::uint64_t data,
+                                           unsigned writer) noexcept;
   [[nodiscard]] VgicCpuMask write_sgir(gic::GicdSgir value, unsigned sender) noexcept;
   [[nodiscard]] std::uint8_t all_targets() const noexcept {
     return static_cast<std::uint8_t>(bits::mask(cpu_count() - 1, 0));
@@ -222,12 +227,15 @@ class Vgic {
   [[nodiscard]] VgicCpuMask write_irouter(unsigned intid, std::uint64_t data, std::uint64_t mask) noexcept;
   [[nodiscard]] gic::GicrTyper gicr_typer(unsigned cpu) const noexcept;
   [[nodiscard]] std::uint64_t read_rd(unsigned cpu, std::uint32_t offset, AccessWidth width) const noexcept;
+  [[nodiscard]] VgicCpuMask write_gicr(std::uint64_t in_range, AccessWidth width, std::uint64_t data) noexcept;
   [[nodiscard]] VgicCpuMask write_rd(unsigned cpu, std::uint32_t offset, AccessWidth width,
                                      std::uint64_t data) noexcept;
   [[nodiscard]] std::uint64_t read_block(const Block& block, std::uint32_t offset, AccessWidth width, unsigned reader,
                                          VgicCpuMask& stale) noexcept;
   [[nodiscard]] VgicCpuMask write_block(const Block& block, std::uint32_t offset, AccessWidth width,
                                         std::uint64_t data) noexcept;
+  [[nodiscard]] VgicCpuMask write_bits(unsigned first_shown, unsigned end, unsigned cpu, std::uint32_t offset,
+                                       std::uint32_t data) noexcept;
 
   // List registers.
   [[nodiscard]] gic::IchHcr idle_hcr() const noexcept { return idle_hcr_; }

@@ -46,8 +46,7 @@ std::uint64_t Vgic::read_gicd(std::uint32_t offset, AccessWidth width, unsigned 
   return read_block({gic::kPrivateCount, intid_end(), 0}, offset, width, reader, stale);
 }
 
-[[gnu::no_stack_protector]] VgicCpuMask Vgic::write_gicd(std::uint32_t offset, AccessWidth width,
-                                                         std::uint64_t data) noexcept {
+VgicCpuMask Vgic::write_gicd(std::uint32_t offset, AccessWidth width, std::uint64_t data) noexcept {
   if (is_irouter(offset, width)) {
     const unsigned shift = offset % 8 * 8;
     return write_irouter((offset - gic::GICD_IROUTER) / 8, data << shift, truncate(~std::uint64_t{0}, width) << shift);

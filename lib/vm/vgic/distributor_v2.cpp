@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The Distributor of a GICv2 without Security Extensions. [gicv2] "Distributor register descriptions"
+// The Distributor of a GICv2 without Security Extensions, and the one register of its CPU interface that is emulated. [gicv2] "Distributor register descriptions"
 #include "vm/vgic/register_block.hpp"
 
 namespace arm_vcpu {
@@ -99,6 +99,13 @@ VgicCpuMask Vgic::write_gicd_v2_byte(std::uint32_t offset, std::uint8_t data, un
   i.affinity = targets;
   i.target = route(i);
   return requeue(i, intid);
+}
+
+// With EOImode 0 the effect is UNPREDICTABLE. Here it is the same. [gicv2] "GICV_DIR"
+VgicCpuMask Vgic::write_gicc_dir(std::uint64_t offset, AccessWidth width, std::uint64_t data,
+                                 unsigned writer) noexcept {
+  if (offset != 0 || width != AccessWidth::word) return 0;
+  return deactivate_model(writer, gic::GiccIar::from(data).get<gic::GiccIar::INTID>());
 }
 
 // [gicv2] "GICD_SGIR, Software Generated Interrupt Register"

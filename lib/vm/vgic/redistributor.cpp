@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The RD_base frame of a Redistributor. Without LPIs little is left in it.
+// Redistributors: the RD_base frame, in which little is left without LPIs, and the way to the SGI frame.
 #include "vm/vgic/register_block.hpp"
 
 namespace arm_vcpu {
@@ -29,6 +29,14 @@ std::uint64_t Vgic::read_rd(unsigned cpu, std::uint32_t offset, AccessWidth widt
           .raw;
     default: return 0;  // STATUSR is not implemented; PROPBASER and PENDBASER are RES0 without LPIs
   }
+}
+
+VgicCpuMask Vgic::write_gicr(std::uint64_t in_range, AccessWidth width, std::uint64_t data) noexcept {
+  const auto owner = static_cast<unsigned>(in_range / gic::kRedistributorBytes);
+  const auto in_frame = static_cast<std::uint32_t>(in_range % gic::kFrameBytes);
+  if (in_range % gic::kRedistributorBytes < gic::kFrameBytes) return write_rd(owner, in_frame, width, data);
+  const VgicCpuMask kick = disarm(owner);
+  return kick | write_block(Block::sgi_frame(owner), in_frame, width, data);
 }
 
 VgicCpuMask Vgic::write_rd(unsigned cpu, std::uint32_t offset, AccessWidth width, std::uint64_t data) noexcept {

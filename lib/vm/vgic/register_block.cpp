@@ -5,11 +5,6 @@
 namespace arm_vcpu {
 namespace {
 
-constexpr std::uint32_t kBitBankBytes = 0x80;  // 32 registers of 32 bits each
-
-constexpr bool in_bit_banks(std::uint32_t offset) noexcept {
-  return offset >= gic::GIC_IGROUPR && offset < gic::GIC_IPRIORITYR;
-}
 constexpr bool in_priorities(std::uint32_t offset) noexcept {
   return offset >= gic::GIC_IPRIORITYR && offset < gic::GIC_ITARGETSR;
 }
@@ -66,34 +61,39 @@ std::uint64_t Vgic::read_block(const Block& block, std::uint32_t offset, AccessW
   return 0;
 }
 
+// A word of one of the banks.
+VgicCpuMask Vgic::write_bits(unsigned first_shown, unsigned end, unsigned cpu, std::uint32_t offset,
+                             std::uint32_t data) noexcept {
+  const std::uint32_t kind = offset - offset % kBitBankBytes;
+  VgicCpuMask kick = 0;
+  for (std::uint32_t rest = concerned_bits(offset, data); rest != 0; rest &= rest - 1) {
+    const auto n = static_cast<unsigned>(__builtin_ctz(rest));
+    const unsigned intid = offset % kBitBankBytes * 8 + n;
+    if (intid < first_shown || intid >= end) continue;
+    VgicIrq& i = irq(cpu, intid);
+    switch (kind) {
+      case gic::GIC_IGROUPR:
+        if (const bool group1 = (data >> n & 1) != 0; i.group1 != group1) {
+          i.group1 = group1;
+          kick |= requeue(i, intid);
+        }
+        break;
+      case gic::GIC_ISENABLER: kick |= set_enabled(i, intid, true); break;
+      case gic::GIC_ICENABLER: kick |= set_enabled(i, intid, false); break;
+      case gic::GIC_ISPENDR: kick |= set_pending(i, intid); break;
+      case gic::GIC_ICPENDR: kick |= clear_pending(i, intid); break;
+      case gic::GIC_ISACTIVER: kick |= set_active(i, intid); break;
+      default: kick |= clear_active(i, intid); break;  // GIC_ICACTIVER
+    }
+  }
+  return kick;
+}
+
 VgicCpuMask Vgic::write_block(const Block& block, std::uint32_t offset, AccessWidth width,
                               std::uint64_t data) noexcept {
   VgicCpuMask kick = 0;
   if (in_bit_banks(offset) && width == AccessWidth::word) {
-    const unsigned first = offset % kBitBankBytes * 8;
-    const std::uint32_t kind = offset - offset % kBitBankBytes;
-    // A zero means something to IGROUPR only.
-    const std::uint32_t concerned = kind == gic::GIC_IGROUPR ? ~0U : static_cast<std::uint32_t>(data);
-    for (std::uint32_t rest = concerned; rest != 0; rest &= rest - 1) {
-      const auto n = static_cast<unsigned>(__builtin_ctz(rest));
-      const bool set = (data >> n & 1) != 0;
-      if (!block.shows(first + n)) continue;
-      VgicIrq& i = irq(block.cpu, first + n);
-      switch (kind) {
-        case gic::GIC_IGROUPR:
-          if (i.group1 != set) {
-            i.group1 = set;
-            kick |= requeue(i, first + n);
-          }
-          break;
-        case gic::GIC_ISENABLER: kick |= set_enabled(i, first + n, true); break;
-        case gic::GIC_ICENABLER: kick |= set_enabled(i, first + n, false); break;
-        case gic::GIC_ISPENDR: kick |= set_pending(i, first + n); break;
-        case gic::GIC_ICPENDR: kick |= clear_pending(i, first + n); break;
-        case gic::GIC_ISACTIVER: kick |= set_active(i, first + n); break;
-        default: kick |= clear_active(i, first + n); break;  // GIC_ICACTIVER
-      }
-    }
+    kick = write_bits(block.first, block.end, block.cpu, offset, static_cast<std::uint32_t>(data));
   } else if (in_priorities(offset) && (width == AccessWidth::word || width == AccessWidth::byte)) {
     const unsigned implemented = 0xFFU << (8 - vtr_.priority_bits()) & 0xFFU;
     for (unsigned n = 0; n < bytes_of(width); ++n) {

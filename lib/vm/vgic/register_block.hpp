@@ -19,6 +19,18 @@ struct Vgic::Block {
   [[nodiscard]] constexpr bool shows(unsigned intid) const noexcept { return intid >= first && intid < end; }
 };
 
+// One bit for each INTID: registers of 32, in banks that begin with INTID 0.
+inline constexpr std::uint32_t kBitBankBytes = 0x80;
+
+constexpr bool in_bit_banks(std::uint32_t offset) noexcept {
+  return offset >= gic::GIC_IGROUPR && offset < gic::GIC_IPRIORITYR;
+}
+
+// The bits of a word written to one of them that mean something: a zero does to IGROUPR only.
+constexpr std::uint32_t concerned_bits(std::uint32_t offset, std::uint32_t data) noexcept {
+  return offset < gic::GIC_IGROUPR + kBitBankBytes ? ~std::uint32_t{0} : data;
+}
+
 namespace vgic_ids {
 
 // An Arm implementer code, because software matches on it before it trusts ArchRev; the product is this model.

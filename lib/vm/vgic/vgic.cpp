@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Construction, reset, and the split of the MMIO ranges into frames.
+// Construction, reset, and the split of the MMIO ranges into frames for a read; mmio_write.cpp has the writes.
 #include "arm_vcpu/vm/vgic.hpp"
 
 #include "vm/vgic/register_block.hpp"
@@ -144,27 +144,6 @@ VgicRead Vgic::mmio_read(unsigned cpu, std::uint64_t ipa, AccessWidth width) noe
     mark_dirty(static_cast<unsigned>(__builtin_ctzll(stale)));
   }
   return read;
-}
-
-[[gnu::no_stack_protector]] VgicCpuMask Vgic::mmio_write(unsigned cpu, std::uint64_t ipa, AccessWidth width,
-                                                         std::uint64_t data) noexcept {
-  if (!contains(ipa) || !bits::aligned(ipa, bytes_of(width))) return 0;
-  data = truncate(data, width);
-  if (const std::uint64_t offset = ipa - gicd_base_; offset < gicd_bytes_) {
-    if (is_v2()) return write_gicd_v2(static_cast<std::uint32_t>(offset), width, data, cpu);
-    return write_gicd(static_cast<std::uint32_t>(offset), width, data);
-  }
-  const std::uint64_t in_range = ipa - gicr_base_;
-  if (is_v2()) {
-    // With EOImode 0 the effect is UNPREDICTABLE. Here it is the same. [gicv2] "GICV_DIR"
-    if (in_range != 0 || width != AccessWidth::word) return 0;
-    return deactivate_model(cpu, gic::GiccIar::from(data).get<gic::GiccIar::INTID>());
-  }
-  const auto owner = static_cast<unsigned>(in_range / gic::kRedistributorBytes);
-  const auto in_frame = static_cast<std::uint32_t>(in_range % gic::kFrameBytes);
-  if (in_range % gic::kRedistributorBytes < gic::kFrameBytes) return write_rd(owner, in_frame, width, data);
-  const VgicCpuMask kick = disarm(owner);
-  return kick | write_block(Block::sgi_frame(owner), in_frame, width, data);
 }
 
 }  // namespace arm_vcpu

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Trapped system registers and instructions that a guest seldom uses: cache maintenance by set and way, ID registers it
-// has not got, AArch32 code's way to registers that EL2 emulates, waits, and the first use of FP registers.
+// has not got, AArch32 code's way to registers that EL2 emulates.
 #include "vcpu/rare_exits.hpp"
 
 #include "vcpu/exit_path.hpp"
@@ -85,12 +85,6 @@ bool condition_holds(const TrapFrame& frame, bool is_valid, std::uint8_t cond) n
   return (cond & 1) != 0 ? !holds : holds;
 }
 
-// EC 0x01 of AArch32 code: the instruction is conditional, and its condition does not hold.
-bool aarch32_condition_fails(const ExitFrame& exit, WfxIss iss) noexcept {
-  return exit.frame.spsr.get<Spsr::nRW>() &&
-         !condition_holds(exit.frame, iss.get<WfxIss::CV>(), iss.get<WfxIss::COND>());
-}
-
 // AArch32 EL0: MRC, MCR, MRRC or MCRR of the performance monitors. [armarm] "AArch32 System register encodings"
 bool touches_pmu_from_aarch32(Esr esr) noexcept {
   const SysRegIss iss = SysRegIss::from(esr.get<Esr::ISS>());  // CRn and CRm are at the same place
@@ -124,30 +118,14 @@ bool handle_pair(Aarch64VCpu& vcpu) noexcept {
                          {.kind = ExitPath::Pending::Kind::sysreg_write});
 }
 
-}  // namespace
-
-std::optional<bool> handle_rare_system_register(Aarch64VCpu& vcpu, SysRegId id, std::uint8_t rt,
-                                                bool is_read) noexcept {
-  if (!is_read && is_set_way(id)) {
-    return handle_set_way(vcpu, ExitPath::exit(vcpu).frame.gpr(rt));
-  }
-  if (!is_read && hw::is_memory_register(id)) {
-    return handle_memory_register(vcpu, id, ExitPath::exit(vcpu).frame.gpr(rt));
-  }
-  if (id == sysreg::SMIDR_EL1 || id == sysreg::GMID_EL1) {
-    ExitPath::inject_id_undefined(vcpu, ExitPath::exit(vcpu).esr);
-    return true;
-  }
-  return std::nullopt;
-}
-
+// EC 0x03 and 0x04, from AArch32 code at EL0: the exit is that of the AArch64 register that is the same.
 // The registers of coprocessor 15 that EL0 may be given and that are emulated here are those of the physical timer.
 // Their AArch64 names have op1 3 and, but for the 64-bit one, the same numbers. [armarm] "AArch32 System register
 // encoding", (coproc==1111)
 bool handle_aarch32_register(Aarch64VCpu& vcpu) noexcept {
   const ExitFrame& exit = ExitPath::exit(vcpu);
   if (touches_pmu_from_aarch32(exit.esr)) {
-    return ExitPath::claim_pmu(vcpu) || refuse(vcpu);
+    return ExitPath::claim_pmu(vcpu) || refuse(vcpu);  // it is executed again
   }
   if (exit.esr.get<Esr::EC>() == Ec::cp15_mcrr_mrrc) {
     return handle_pair(vcpu);
@@ -171,27 +149,51 @@ bool handle_aarch32_register(Aarch64VCpu& vcpu) noexcept {
                          {.kind = ExitPath::Pending::Kind::sysreg_write});
 }
 
-bool handle_wfx(Aarch64VCpu& vcpu) noexcept {
-  const WfxIss iss = WfxIss::from(ExitPath::exit(vcpu).esr.get<Esr::ISS>());
-  const bool holds = !aarch32_condition_fails(ExitPath::exit(vcpu), iss);
-  ExitPath::advance(vcpu);  // a wait that ends at once is a legal wait
-  if (!holds) {
+}  // namespace
+
+std::optional<bool> handle_rare_system_register(Aarch64VCpu& vcpu, SysRegId id, std::uint8_t rt,
+                                                bool is_read) noexcept {
+  if (!is_read && is_set_way(id)) {
+    return handle_set_way(vcpu, ExitPath::exit(vcpu).frame.gpr(rt));
+  }
+  if (!is_read && hw::is_memory_register(id)) {
+    return handle_memory_register(vcpu, id, ExitPath::exit(vcpu).frame.gpr(rt));
+  }
+  if (id == sysreg::SMIDR_EL1 || id == sysreg::GMID_EL1) {
+    ExitPath::inject_id_undefined(vcpu, ExitPath::exit(vcpu).esr);
     return true;
   }
-  AxVCpuExitReason::Halt halt{.is_wfe = (iss.get<WfxIss::TI>() & 1) != 0};
-  if ((iss.get<WfxIss::TI>() & 2) != 0) {
-    if (!iss.get<WfxIss::RV>()) {
-      return true;  // the syndrome does not say until when
-    }
-    halt.has_deadline = true;
-    halt.deadline = ExitPath::exit(vcpu).frame.gpr(iss.get<WfxIss::RN>()) + ExitPath::config(vcpu).cntvoff_el2;
-  }
-  return ExitPath::leave(vcpu, halt);
+  return std::nullopt;
 }
 
-bool handle_fp_access(Aarch64VCpu& vcpu) noexcept {
-  ExitPath::claim_fp(vcpu);
+bool handle_aarch32_wait(Aarch64VCpu& vcpu) noexcept {
+  const ExitFrame& exit = ExitPath::exit(vcpu);
+  const WfxIss iss = WfxIss::from(exit.esr.get<Esr::ISS>());
+  if (condition_holds(exit.frame, iss.get<WfxIss::CV>(), iss.get<WfxIss::COND>())) {
+    return leave_with_wait(vcpu);
+  }
+  ExitPath::advance(vcpu);
   return true;
+}
+
+bool handle_other_class(Aarch64VCpu& vcpu, Ec ec) noexcept {
+  switch (ec) {
+    case Ec::cp15_mcr_mrc:
+    case Ec::cp15_mcrr_mrrc: return handle_aarch32_register(vcpu);
+    case Ec::sve:
+      if (!ExitPath::has_sve(vcpu)) break;
+      ExitPath::claim_fp(vcpu);
+      return true;
+    // Features that the ID registers hide.
+    case Ec::sme:
+    case Ec::ls64:
+    case Ec::cp14_mcr_mrc:
+    case Ec::cp14_ldc_stc:
+    case Ec::cp14_mrrc:
+    case Ec::vmrs: break;
+    default: ExitPath::count_unexpected(vcpu); break;
+  }
+  return refuse(vcpu);
 }
 
 // A function of its own: its locals would cost the callers a stack guard.

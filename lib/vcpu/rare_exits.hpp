@@ -12,14 +12,12 @@ namespace arm_vcpu {
 [[nodiscard]] std::optional<bool> handle_rare_system_register(Aarch64VCpu& vcpu, SysRegId id, std::uint8_t rt,
                                                               bool is_read) noexcept;
 
-// EC 0x03 and 0x04, from AArch32 code at EL0: the exit is that of the AArch64 register that is the same.
-bool handle_aarch32_register(Aarch64VCpu& vcpu) noexcept;
+// EC 0x01 of AArch32 code, whose instructions are conditional; and of all other code (dispatch.cpp).
+bool handle_aarch32_wait(Aarch64VCpu& vcpu) noexcept;
+bool leave_with_wait(Aarch64VCpu& vcpu) noexcept;
 
-// EC 0x01.
-bool handle_wfx(Aarch64VCpu& vcpu) noexcept;
-
-// EC 0x07, and 0x19 where the vCPU has SVE: the registers are its own from now on.
-bool handle_fp_access(Aarch64VCpu& vcpu) noexcept;
+// A class that has no function of its own: AArch32's registers, SVE; UNDEFINED.
+bool handle_other_class(Aarch64VCpu& vcpu, Ec ec) noexcept;
 
 // The instruction is UNDEFINED.
 bool refuse(Aarch64VCpu& vcpu) noexcept;

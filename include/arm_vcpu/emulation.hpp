@@ -25,7 +25,7 @@ class Emulation {
  public:
   struct Inputs {
     const GeneralRegisters& gpr;
-    std::uint64_t sp{};             // of the Exception level that executes it
+    std::uint64_t sp{};             // of the Exception level that executes it; of no meaning unless it is the base
     std::uint64_t pc{};             // of the instruction
     bool big_endian{};              // its data accesses: SCTLR_EL1.EE or E0E
     std::uint64_t block_bytes{64};  // DCZID_EL0: what DC ZVA zeroes, at most 2048
@@ -87,6 +87,10 @@ class Emulation {
   };
   [[nodiscard]] Slot slot_of(unsigned element) const noexcept;
   [[nodiscard]] unsigned element_bytes() const noexcept { return 1U << op_.size; }
+  [[nodiscard]] unsigned piece_bytes() const noexcept;
+  // Bytes of the access, naturally aligned in it: 1, 2, 4 or 8.
+  [[nodiscard]] std::uint64_t get(unsigned offset, unsigned bytes) const noexcept;
+  void put(unsigned offset, unsigned bytes, std::uint64_t value) noexcept;
   [[nodiscard]] Vector image(unsigned element) const noexcept;
   void set_image(unsigned element, const Vector& value) noexcept;
   void fill_image() noexcept;
@@ -99,7 +103,7 @@ class Emulation {
   std::uint64_t operands_[4]{};  // Rs, Rs+1, Rt, Rt2
   std::uint64_t old_[2]{};       // what an atomic read
   std::array<Vector, 4> vectors_{};
-  std::array<std::uint8_t, 64> memory_{};  // the bytes of the access, from the lowest address on
+  std::array<std::uint64_t, 8> memory_{};  // the bytes of the access, from the lowest address and the lowest bits on
   std::uint32_t bytes_{};
   std::uint32_t done_{};  // of them
   bool big_endian_{};

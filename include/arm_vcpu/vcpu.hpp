@@ -314,12 +314,14 @@ class Aarch64VCpu final : VCpuContext {
   // Emulation of one instruction (emulate.cpp). True: an exit is to be returned, in exit_.
   bool begin_emulation(std::uint64_t ipa) noexcept;
   bool resume_emulation() noexcept;
-  bool step_emulation(bool in_handler) noexcept;
+  struct Places;
+  bool step_emulation(const Places* places) noexcept;
+  bool ask_responder(const Emulation::Piece& piece, std::uint64_t ipa) noexcept;
   bool answer_emulated(PendingAccess::Kind wanted, std::uint64_t value) noexcept;
   void finish_emulation(bool in_handler) noexcept;
   bool retry_instruction(std::uint64_t ipa) noexcept;
   bool refuse_instruction(std::uint64_t ipa) noexcept;
-  bool prepare_pages(std::uint64_t ipa, bool& any_unmapped) noexcept;
+  bool prepare_pages(std::uint64_t ipa, bool& any_unmapped, Places& places) noexcept;
   void report(const Emulation::Piece& piece, std::uint64_t ipa) noexcept;
   void keep_ia_key() noexcept;
   void note_plain() noexcept;

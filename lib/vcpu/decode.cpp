@@ -23,7 +23,7 @@ bool describes_access(FaultKind kind) noexcept {
 }  // namespace
 
 bool hpfar_is_valid(Fsc fsc, bool on_table_walk) noexcept {
-  const FaultKind kind = fault_status(fsc).kind;
+  const FaultKind kind = fault_kind(fsc);
   return on_table_walk || kind == FaultKind::translation || kind == FaultKind::access_flag ||
          kind == FaultKind::address_size;
 }
@@ -31,7 +31,7 @@ bool hpfar_is_valid(Fsc fsc, bool on_table_walk) noexcept {
 AxVCpuExitReason decode_data_abort(const ExitFrame& exit, std::uint64_t ipa) noexcept {
   using Iss = DataAbortIss;
   const Iss iss = Iss::from(exit.esr.get<Esr::ISS>());
-  if (!describes_access(fault_status(iss.get<Iss::DFSC>()).kind)) {
+  if (!describes_access(fault_kind(iss.get<Iss::DFSC>()))) {
     return AxVCpuExitReason::FailEntry{exit.esr, exit.far, false};
   }
   if (!iss.get<Iss::ISV>() || iss.get<Iss::S1PTW>() || iss.get<Iss::CM>()) {
@@ -58,7 +58,7 @@ AxVCpuExitReason decode_data_abort(const ExitFrame& exit, std::uint64_t ipa) noe
 AxVCpuExitReason decode_instruction_abort(const ExitFrame& exit, std::uint64_t ipa) noexcept {
   using Iss = InstructionAbortIss;
   const Iss iss = Iss::from(exit.esr.get<Esr::ISS>());
-  if (!describes_access(fault_status(iss.get<Iss::IFSC>()).kind)) {
+  if (!describes_access(fault_kind(iss.get<Iss::IFSC>()))) {
     return AxVCpuExitReason::FailEntry{exit.esr, exit.far, false};
   }
   return AxVCpuExitReason::NestedPageFault{.addr = ipa,

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include "arm_vcpu/vcpu.hpp"
 #include "vcpu/fake_hw.hpp"
 
@@ -351,6 +353,121 @@ TEST_F(EmulateTest, PermissionsOfEl0) {
   vcpu.trap_frame().spsr = vcpu.trap_frame().spsr.with<Spsr::UAO>(false);
   run({abort_at(kDevice + 0x28)});
   EXPECT_FALSE(fake::cpu().located.back().pan) << "PAN does not hold for EL0's accesses";
+}
+
+// --- answers in the exit ----------------------------------------------------------------------------------------------
+
+// Registers that hold what was written last; 8 bytes at 0x20 + 8n each.
+class Registers final : public MmioResponder {
+ public:
+  Reply read(std::uint64_t ipa, AccessWidth) noexcept override { return {answers(ipa), at(ipa)}; }
+  bool write(std::uint64_t ipa, AccessWidth, std::uint64_t data) noexcept override {
+    if (!answers(ipa)) return false;
+    at(ipa) = data;
+    return true;
+  }
+  std::uint64_t& at(std::uint64_t ipa) noexcept { return values[ipa % 0x40 / 8]; }
+
+  std::array<std::uint64_t, 8> values{};
+  std::uint64_t refused{};  // IPA
+  unsigned asked{};
+
+ private:
+  bool answers(std::uint64_t ipa) noexcept {
+    ++asked;
+    return ipa != refused;
+  }
+};
+
+TEST_F(EmulateTest, TheResponderAnswersEachAccessInTheExit) {
+  Registers device;
+  device.at(0x20) = 0xAAAA;
+  device.at(0x28) = 0xBBBB;
+  vcpu.set_mmio_responder(&device);
+  put(kLdpPost);
+  EXPECT_TRUE(run({abort_at(kDevice + 0x20), interrupt()}).is<Exit::ExternalInterrupt>());
+  EXPECT_EQ(x(2), 0xAAAAU);
+  EXPECT_EQ(x(3), 0xBBBBU);
+  EXPECT_EQ(x(1), kDevice + 0x30);
+  EXPECT_EQ(pc(), kCode + 4);
+  EXPECT_EQ(device.asked, 2U);
+  EXPECT_EQ(vcpu.handled_exits(), 2U) << "each access is an exit that run() did not return";
+
+  vcpu.trap_frame().set_exception_pc(kCode);
+  vcpu.trap_frame().gpr[1] = kDevice + 0x20;
+  vcpu.trap_frame().gpr[2] = 0x22;
+  put(kSwp);
+  EXPECT_TRUE(run({abort_at(kDevice + 0x20, true), interrupt()}).is<Exit::ExternalInterrupt>());
+  EXPECT_EQ(x(3), 0xAAAAU);
+  EXPECT_EQ(device.at(0x20), 0x22U);
+  EXPECT_EQ(vcpu.handled_exits(), 4U);
+}
+
+TEST_F(EmulateTest, ThePageOfAnAccessIsLookedUpOnce) {
+  Registers device;
+  vcpu.set_mmio_responder(&device);
+  put(kLdrX);
+  EXPECT_TRUE(run({abort_at(kDevice + 0x20), interrupt()}).is<Exit::ExternalInterrupt>());
+  ASSERT_EQ(fake::cpu().located.size(), 2U) << "the instruction's, and the data's";
+  EXPECT_EQ(fake::cpu().located[1].va, kDevice + 0x20);
+}
+
+// By then the device may have done anything, and so may the guest's other CPUs.
+TEST_F(EmulateTest, BehindAnAnswerThePageIsLookedUpAgain) {
+  class Unmapping final : public MmioResponder {
+   public:
+    Reply read(std::uint64_t, AccessWidth) noexcept override {
+      fake::cpu().pages.erase(kDevice);
+      return {true, 7};
+    }
+    bool write(std::uint64_t, AccessWidth, std::uint64_t) noexcept override { return false; }
+  } device;
+  vcpu.set_mmio_responder(&device);
+  put(kLdpPost);
+  EXPECT_TRUE(run({abort_at(kDevice + 0x20), interrupt()}).is<Exit::ExternalInterrupt>());
+  EXPECT_EQ(fake::cpu().entry_far, kDevice + 0x28) << "stage 1 refuses the second";
+  EXPECT_EQ(fake::cpu().entry->elr_el1, kCode);
+  EXPECT_EQ(x(2), 0x22U);
+  EXPECT_EQ(x(1), kDevice + 0x20);
+  EXPECT_EQ(vcpu.handled_exits(), 2U) << "the answer, and the abort";
+}
+
+TEST_F(EmulateTest, WhatTheResponderRefusesIsAnExitAndSoIsTheRest) {
+  Registers device;
+  device.at(0x20) = 0xAAAA;
+  device.refused = kDeviceIpa + 0x28;
+  vcpu.set_mmio_responder(&device);
+  put(kLdpQ);
+  const Exit second = run({abort_at(kDevice + 0x20)});
+  EXPECT_EQ(read_of(second).addr, kDeviceIpa + 0x28);
+  EXPECT_EQ(vcpu.exit_frame().far, kDevice + 0x28);
+  EXPECT_EQ(vcpu.handled_exits(), 1U);
+  EXPECT_EQ(pc(), kCode);
+  ASSERT_TRUE(vcpu.complete_mmio_read(0xBBBB));
+  EXPECT_EQ(read_of(run()).addr, kDeviceIpa + 0x30);
+  ASSERT_TRUE(vcpu.complete_mmio_read(0xCCCC));
+  EXPECT_EQ(read_of(run()).addr, kDeviceIpa + 0x38);
+  ASSERT_TRUE(vcpu.complete_mmio_read(0xDDDD));
+  EXPECT_EQ(device.asked, 2U);
+  EXPECT_EQ(pc(), kCode + 4);
+  run({[](VCpuContext& context) {
+         context.kind = TrapKind::sync;
+         context.esr = Esr{}.with<Esr::EC>(Ec::fp_access);
+       },
+       interrupt()});
+  EXPECT_EQ(fake::cpu().fp.v[4], 0xAAAAU);
+  EXPECT_EQ(fake::cpu().fp.v[7], 0xDDDDU);
+}
+
+TEST_F(EmulateTest, TheResponderAndMemoryInOneInstruction) {
+  Registers device;
+  vcpu.set_mmio_responder(&device);
+  put(kStp);
+  vcpu.trap_frame().gpr[1] = kMemory - 8;
+  EXPECT_TRUE(run({abort_at(kMemory - 8, true), interrupt()}).is<Exit::ExternalInterrupt>());
+  EXPECT_EQ(device.at(0xFF8), 0x22U);
+  EXPECT_EQ(fake::cpu().bytes[kMemoryPa], 0x33U);
+  EXPECT_EQ(vcpu.handled_exits(), 1U);
 }
 
 // --- what is executed again, and what is refused --------------------------------------------------------------------

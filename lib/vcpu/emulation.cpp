@@ -28,7 +28,7 @@ std::uint64_t extend_index(std::uint64_t value, Extend extend, unsigned shift) n
 std::uint64_t base_of(const LoadStore& op, const Emulation::Inputs& in) noexcept {
   if (op.form == Form::literal) return in.pc;
   // The operand of DC ZVA is a register like any other, so 31 is XZR.
-  const std::uint64_t base = op.rn == 31 && op.operation != Operation::zero_block ? in.sp : in.gpr(op.rn);
+  const std::uint64_t base = op.base_is_sp() ? in.sp : in.gpr(op.rn);
   // The access was made, so the base was accepted, or is not authenticated at all (SCTLR_EL1.EnDA, EnDB) and canonical.
   return op.key != a64::DataKey::none ? without_pac(base, in.tcr_el1) : base;
 }
@@ -97,22 +97,36 @@ Emulation::Slot Emulation::slot_of(unsigned element) const noexcept {
   return {group + inside % op_.selem, inside / op_.selem};
 }
 
+std::uint64_t Emulation::get(unsigned offset, unsigned bytes) const noexcept {
+  return memory_[offset / 8] >> (offset % 8 * 8) & bits::mask(8 * bytes - 1, 0);
+}
+
+void Emulation::put(unsigned offset, unsigned bytes, std::uint64_t value) noexcept {
+  const unsigned shift = offset % 8 * 8;
+  const std::uint64_t ones = bits::mask(8 * bytes - 1, 0) << shift;
+  std::uint64_t& word = memory_[offset / 8];
+  word = (word & ~ones) | (value << shift & ones);
+}
+
+// As the register holds it. In big-endian order the last byte is the least significant one.
 Emulation::Vector Emulation::image(unsigned element) const noexcept {
   const unsigned bytes = element_bytes();
-  Vector value{};
-  for (unsigned i = 0; i < bytes; ++i) {
-    const unsigned significance = big_endian_ ? bytes - 1 - i : i;
-    value[significance / 8] |= std::uint64_t{memory_[element * bytes + i]} << (significance % 8 * 8);
+  if (bytes == sizeof(Vector)) {
+    const Vector value{memory_[2 * element], memory_[2 * element + 1]};
+    return big_endian_ ? Vector{__builtin_bswap64(value[1]), __builtin_bswap64(value[0])} : value;
   }
-  return value;
+  const std::uint64_t value = get(element * bytes, bytes);
+  return {big_endian_ ? __builtin_bswap64(value) >> (64 - 8 * bytes) : value, 0};
 }
 
 void Emulation::set_image(unsigned element, const Vector& value) noexcept {
   const unsigned bytes = element_bytes();
-  for (unsigned i = 0; i < bytes; ++i) {
-    const unsigned significance = big_endian_ ? bytes - 1 - i : i;
-    memory_[element * bytes + i] = static_cast<std::uint8_t>(value[significance / 8] >> (significance % 8 * 8));
+  if (bytes == sizeof(Vector)) {
+    memory_[2 * element] = big_endian_ ? __builtin_bswap64(value[1]) : value[0];
+    memory_[2 * element + 1] = big_endian_ ? __builtin_bswap64(value[0]) : value[1];
+    return;
   }
+  put(element * bytes, bytes, big_endian_ ? __builtin_bswap64(value[0]) >> (64 - 8 * bytes) : value[0]);
 }
 
 void Emulation::take_vectors() noexcept {
@@ -135,27 +149,26 @@ void Emulation::fill_image() noexcept {
 
 // --- the accesses ---------------------------------------------------------------------------------------------------
 
+// A quadword is two doublewords. What is not aligned has no single-copy atomicity: byte by byte.
+// [armarm] "Requirements for single-copy atomicity"
+unsigned Emulation::piece_bytes() const noexcept {
+  const unsigned unit = op_.size > 3 ? 8U : element_bytes();
+  return bits::aligned(address_, unit) ? unit : 1;
+}
+
 std::optional<Emulation::Piece> Emulation::next() const noexcept {
   if (done_ == bytes_) return {};
-  // A quadword is two doublewords. What is not aligned has no single-copy atomicity: byte by byte.
-  // [armarm] "Requirements for single-copy atomicity"
-  const unsigned unit = op_.size > 3 ? 8U : element_bytes();
-  const unsigned bytes = bits::aligned(address_, unit) ? unit : 1;
+  const unsigned bytes = piece_bytes();
   Piece piece{
       .offset = done_, .width = static_cast<AccessWidth>(__builtin_ctz(bytes)), .is_write = writing_, .data = 0};
-  if (writing_ && op_.operation != Operation::zero_block) {
-    for (unsigned i = 0; i < bytes; ++i) piece.data |= std::uint64_t{memory_[done_ + i]} << (8 * i);
-  }
+  if (writing_ && op_.operation != Operation::zero_block) piece.data = get(done_, bytes);
   return piece;
 }
 
 void Emulation::complete(std::uint64_t value) noexcept {
-  const auto piece = next();
-  if (!piece) return;
-  const unsigned bytes = bytes_of(piece->width);
-  if (!writing_) {
-    for (unsigned i = 0; i < bytes; ++i) memory_[done_ + i] = static_cast<std::uint8_t>(value >> (8 * i));
-  }
+  if (done_ == bytes_) return;
+  const unsigned bytes = piece_bytes();
+  if (!writing_) put(done_, bytes, value);
   done_ += bytes;
   if (done_ == bytes_ && op_.is_atomic() && !writing_) combine();
 }

@@ -116,7 +116,7 @@ namespace {
   const DataAbortIss iss = DataAbortIss::from(exit.esr.get<Esr::ISS>());
   const Fsc fsc = iss.get<DataAbortIss::DFSC>();
   const bool on_walk = iss.get<DataAbortIss::S1PTW>();
-  const FaultKind fault = fault_status(fsc).kind;
+  const FaultKind fault = fault_kind(fsc);
   std::uint64_t ipa = fault_ipa(exit.hpfar, exit.far, on_walk);
   switch (abort_outcome(fault)) {
     case AbortOutcome::guests_own:
@@ -149,7 +149,7 @@ namespace {
   const InstructionAbortIss iss = InstructionAbortIss::from(exit.esr.get<Esr::ISS>());
   const Fsc fsc = iss.get<InstructionAbortIss::IFSC>();
   const bool on_walk = iss.get<InstructionAbortIss::S1PTW>();
-  const FaultKind fault = fault_status(fsc).kind;
+  const FaultKind fault = fault_kind(fsc);
   switch (abort_outcome(fault)) {
     case AbortOutcome::guests_own: return vcpu.inject_instruction_abort(exit.far, fsc).has_value();
     case AbortOutcome::flush: hw::flush_guest_tlb(); return true;

@@ -107,6 +107,30 @@ TEST_F(RecorderTest, AnAccessThatAResponderAnsweredIsTheHypervisors) {
   }
 }
 
+TEST_F(RecorderTest, SoIsOneOfAnInstructionThatWasEmulated) {
+  class Accepting final : public MmioResponder {
+   public:
+    Reply read(std::uint64_t, AccessWidth) noexcept override { return {true, 0x77}; }
+    bool write(std::uint64_t, AccessWidth, std::uint64_t) noexcept override { return true; }
+  } device;
+  vcpu.set_mmio_responder(&device);
+  using Place = hw::GuestPlace;
+  fake::cpu().pages[0x4000'0000] = {.kind = Place::Kind::memory, .cached = true, .address = 0x4000'0000};
+  fake::cpu().pages[0x900'0000] = {.kind = Place::Kind::unmapped, .address = 0x900'0000};
+  constexpr std::uint32_t kLdrPost = 0xB840'4423;  // ldr w3, [x1], #4
+  for (unsigned i = 0; i < 4; ++i) {
+    fake::cpu().bytes[0x4000'0000 + i] = static_cast<std::uint8_t>(kLdrPost >> 8 * i);
+  }
+  ASSERT_TRUE(vcpu.set_gpr(1, 0x900'0018));
+  constexpr std::uint64_t kUndescribed = 0x24ULL << 26 | 1U << 25 | 7;
+  fake::cpu().guest = {exit_of(TrapKind::sync, kUndescribed, 0x900'0018), exit_of(TrapKind::irq, 0)};
+  ASSERT_TRUE(vcpu.run());
+  ASSERT_EQ(ring.end(), 3U);
+  EXPECT_EQ(vcpu.trap_frame().gpr[3], 0x77U);
+  EXPECT_EQ(ring.at(1).outcome, Outcome::returned);
+  EXPECT_FALSE(diag::makes_no_progress(ring.at(1)));
+}
+
 TEST_F(RecorderTest, OffWritesNothing) {
   ASSERT_TRUE(vcpu.unbind());
   cpu.set_trace(nullptr);

@@ -2,6 +2,7 @@
 // Exception syndromes: ESR_EL2 and its ISS encodings. [armarm] "ESR_EL2, Exception Syndrome Register (EL2)".
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -58,6 +59,18 @@ struct FaultStatus {
 #undef VCPU_FSC
   }
   return {};
+}
+
+// The kind alone is one load: the exit path wants no more.
+inline constexpr std::array<FaultKind, 64> kFaultKinds = [] {
+  std::array<FaultKind, 64> kinds{};
+#define VCPU_FSC(value, name, kind, level, meaning) kinds[value] = FaultKind::kind;
+#include "arm_vcpu/arch/fsc.def"
+#undef VCPU_FSC
+  return kinds;
+}();
+[[nodiscard]] constexpr FaultKind fault_kind(Fsc fsc) noexcept {
+  return kFaultKinds[static_cast<unsigned>(fsc) % kFaultKinds.size()];
 }
 
 struct Esr : bits::Image<Esr> {

@@ -70,7 +70,8 @@ enum class DataKey : std::uint8_t { none, a, b };
 // [armarm] "ExtendReg"
 enum class Extend : std::uint8_t { uxtw = 2, lsl = 3, sxtw = 6, sxtx = 7 };
 
-struct LoadStore {
+// Aligned, so that it is copied by words.
+struct alignas(8) LoadStore {
   Operation operation{};
   Form form{};
   Shape shape{};
@@ -105,6 +106,9 @@ struct LoadStore {
   }
   [[nodiscard]] constexpr bool writes_back() const noexcept {
     return form == Form::pre_index || form == Form::post_index || form == Form::post_register;
+  }
+  [[nodiscard]] constexpr bool base_is_sp() const noexcept {
+    return rn == 31 && form != Form::literal && operation != Operation::zero_block;
   }
   // Elements that are moved, one behind the other from the lowest address on, and the bytes of all of them. Not of
   // DC ZVA, whose size DCZID_EL0 says.

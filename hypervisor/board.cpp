@@ -30,7 +30,7 @@ BoardResult<void> for_each_child(const void* tree, Node parent, Visit visit) noe
   if (!parent.exists()) return {};
   int offset = 0;
   fdt_for_each_subnode(offset, tree, parent.offset()) {
-    if (BoardResult<void> done = visit(Node{tree, offset}); !done) return done;
+    if (BoardResult<void> done = visit(Node{tree, offset, parent.offset()}); !done) return done;
   }
   return {};
 }

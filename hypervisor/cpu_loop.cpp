@@ -11,6 +11,7 @@
 #include "gic.hpp"
 #include "guest_gic.hpp"
 #include "guest_timer.hpp"
+#include "late.hpp"
 #include "physical_cpus.hpp"
 #include "simulate.hpp"
 #include "smp.hpp"
@@ -21,8 +22,8 @@ namespace arm_vcpu::hv {
 namespace {
 
 constinit LoopInterrupts g_interrupts;
-constinit std::array<CpuLoop, kMaxCpus> g_loops{};
 constinit std::array<std::optional<VcpuLoop>, std::size_t{kMaxVms} * kMaxVcpus> g_vcpu_loops{};
+constinit LateArray<CpuLoop, kMaxCpus> g_loops;
 
 // Short against a guest's timer tick, long against the cost of a switch.
 constexpr std::uint64_t kSlicesPerSecond = 200;
@@ -30,6 +31,10 @@ constexpr std::uint64_t kSlicesPerSecond = 200;
 constexpr std::uint64_t kPollsPerSecond = 50;
 
 }  // namespace
+
+void construct_cpu_loops() noexcept {
+  for (std::size_t cpu = 0; cpu < g_loops.size(); ++cpu) g_loops.construct(cpu);
+}
 
 CpuLoop& cpu_loop(unsigned cpu) noexcept {
   return g_loops[cpu];

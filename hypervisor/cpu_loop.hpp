@@ -139,6 +139,8 @@ class CpuLoop {
   last = static_cast<std::uint8_t>(slot.index + 1);
 }
 
+// At boot, before the others are called.
+void construct_cpu_loops() noexcept;
 [[nodiscard]] CpuLoop& cpu_loop(unsigned cpu) noexcept;
 [[nodiscard]] CpuLoop& this_cpu_loop() noexcept;
 

@@ -8,6 +8,31 @@ extern "C" {
 #include "arm_vcpu/vm/device_tree_structure.hpp"
 
 namespace arm_vcpu::hv::dt {
+namespace {
+
+// All nodes in their order, each with its parent. Calls `visit` until that returns true; the node then, or one that does
+// not exist.
+template <class Visit>
+Node find_node(const void* tree, Visit visit) noexcept {
+  constexpr int kMaxDepth = 32;
+  int ancestors[kMaxDepth];
+  int depth = -1;
+  for (int at = fdt_next_node(tree, -1, &depth); at >= 0 && depth >= 0; at = fdt_next_node(tree, at, &depth)) {
+    const int parent = depth == 0 ? -1 : depth <= kMaxDepth ? ancestors[depth - 1] : Node::kParentUnknown;
+    if (depth < kMaxDepth) ancestors[depth] = at;
+    if (const Node node{tree, at, parent}; visit(node)) return node;
+  }
+  return {tree, -1, -1};
+}
+
+// The node with this phandle. What was found last is asked first: most devices have the same interrupt controller.
+int node_of_phandle(const void* tree, std::uint32_t phandle) noexcept {
+  static constinit int last = -1;
+  if (last < 0 || fdt_get_phandle(tree, last) != phandle) last = fdt_node_offset_by_phandle(tree, phandle);
+  return last;
+}
+
+}  // namespace
 
 bool is_whole(std::span<const std::byte> tree) noexcept {
   return structure_ends(tree) && fdt_check_full(tree.data(), tree.size()) == 0;
@@ -26,7 +51,9 @@ std::uint64_t Cells::number(unsigned index, unsigned cells) const noexcept {
 }
 
 Node Node::parent() const noexcept {
-  return {tree_, fdt_parent_offset(tree_, offset_)};
+  if (parent_ != kParentUnknown) return {tree_, parent_};
+  const int found = find_node(tree_, [this](const Node& node) noexcept { return node.offset_ == offset_; }).parent_;
+  return {tree_, found != kParentUnknown ? found : fdt_parent_offset(tree_, offset_)};
 }
 
 bool Node::has(const char* property) const noexcept {
@@ -114,10 +141,10 @@ std::optional<Interrupt> Node::interrupt(unsigned index) const noexcept {
     Node from = *this;
     while (from.exists() && !from.has("interrupt-parent")) from = from.parent();
     if (!from.exists()) return std::nullopt;
-    controller = {tree_, fdt_node_offset_by_phandle(tree_, from.cells("interrupt-parent").at(0))};
+    controller = {tree_, node_of_phandle(tree_, from.cells("interrupt-parent").at(0))};
   }
   for (unsigned at = 0;; --index) {
-    if (extended) controller = {tree_, fdt_node_offset_by_phandle(tree_, list.at(at++))};
+    if (extended) controller = {tree_, node_of_phandle(tree_, list.at(at++))};
     const unsigned width = controller.cells("#interrupt-cells").at(0);
     if (width == 0 || at + width > list.count()) return std::nullopt;
     if (index != 0) {
@@ -141,11 +168,15 @@ std::optional<unsigned> Node::index_of(const char* property, const char* name) c
 }
 
 Node next_compatible(const void* tree, Node from, const char* compatible) noexcept {
-  Node node{tree, fdt_node_offset_by_compatible(tree, from.offset(), compatible)};
-  while (node.exists() && !node.is_enabled()) {
-    node = {tree, fdt_node_offset_by_compatible(tree, node.offset(), compatible)};
+  if (from.exists()) {
+    int at = from.offset();
+    do {
+      at = fdt_node_offset_by_compatible(tree, at, compatible);
+    } while (at >= 0 && !Node{tree, at}.is_enabled());
+    return {tree, at};
   }
-  return node;
+  return find_node(
+      tree, [=](const Node& node) noexcept { return node.is_compatible(compatible) && node.is_enabled(); });
 }
 
 }  // namespace arm_vcpu::hv::dt

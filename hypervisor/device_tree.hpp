@@ -41,7 +41,10 @@ inline constexpr const char* kGicV2Compatibles[] = {"arm,gic-400", "arm,cortex-a
 
 class Node {
  public:
-  Node(const void* tree, int offset) noexcept : tree_{tree}, offset_{offset} {}
+  // `parent`: the offset of its parent, for those who have come from there. To find it out takes a walk over the tree.
+  static constexpr int kParentUnknown = -1000;
+  Node(const void* tree, int offset, int parent = kParentUnknown) noexcept
+      : tree_{tree}, offset_{offset}, parent_{parent} {}
 
   [[nodiscard]] int offset() const noexcept { return offset_; }
   [[nodiscard]] bool exists() const noexcept { return offset_ >= 0; }
@@ -65,6 +68,7 @@ class Node {
  private:
   const void* tree_;
   int offset_;
+  int parent_;
 };
 
 // The first enabled node after `from` that is compatible; exists() is false at the end. Start with offset -1.

@@ -14,6 +14,7 @@
 #include "cpu_loop.hpp"
 #include "firmware.hpp"
 #include "gic.hpp"
+#include "late.hpp"
 #include "layout.hpp"
 #include "memory.hpp"
 #include "physical_cpus.hpp"
@@ -27,11 +28,7 @@
 namespace arm_vcpu::hv {
 namespace {
 
-template <std::size_t... I>
-constexpr std::array<Aarch64PerCpu, kMaxCpus> make_cpus(std::index_sequence<I...>) noexcept {
-  return {Aarch64PerCpu{I}...};
-}
-constinit std::array<Aarch64PerCpu, kMaxCpus> g_cpus = make_cpus(std::make_index_sequence<kMaxCpus>{});
+constinit LateArray<Aarch64PerCpu, kMaxCpus> g_cpus;
 
 constinit std::array<std::optional<Vm>, kMaxVms> g_vms{};
 constinit std::size_t g_vm_count = 0;
@@ -165,6 +162,8 @@ void vm_ended(Vm& vm) noexcept {
 
 void hypervisor_main(Platform& platform) noexcept {
   g_platform = &platform;
+  for (std::size_t cpu = 0; cpu < g_cpus.size(); ++cpu) g_cpus.construct(cpu, static_cast<unsigned>(cpu));
+  construct_cpu_loops();
   const Bundle bundle = parse_bundle(platform.board);
   if (bundle.log_level()) set_log_level(static_cast<Level>(*bundle.log_level()));
   console::set_vm_count(static_cast<unsigned>(bundle.vms().size()));

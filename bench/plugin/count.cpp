@@ -9,6 +9,7 @@
 //                          be repeated
 //            trace=N       writes each instruction of row N's last sample, behind it: "insn <cpu> <address> <text>"
 //            trace=all     of every row
+//            boot=1        writes how often each instruction was executed before the guest's first: "at <address> <count>"
 //
 // Counters are not atomic: QEMU has to run with thread=single, as -icount makes it.
 #include <algorithm>
@@ -38,6 +39,7 @@ constexpr unsigned kUnallocatedHints = 0x60;
 struct Traced {
   std::uint64_t address;
   std::string text;
+  std::uint64_t executed{};  // only counted for boot=1
 };
 struct Step {
   unsigned cpu;
@@ -50,12 +52,23 @@ bool g_measuring = false;
 long g_row = -1;
 long g_traced_row = -1;
 bool g_trace_all = false;
+bool g_count_boot = false;
 std::uint64_t g_image = ~std::uint64_t{0};  // the guest's: its first instruction is a mark
 std::vector<std::pair<std::uint64_t, std::uint64_t>> g_waits;
 std::FILE* g_out = nullptr;
 std::vector<std::uint64_t> g_samples;
 std::vector<Step> g_steps;
 std::vector<Step> g_last_steps;
+
+// One object for each instruction, however often QEMU translates it.
+std::map<std::pair<std::uint64_t, std::string>, Traced*> g_traced;
+
+void write_boot() {
+  if (!g_count_boot) return;
+  for (const auto& [key, one] : g_traced) {
+    if (one->executed != 0) std::fprintf(g_out, "at %" PRIx64 " %" PRIu64 "\n", one->address, one->executed);
+  }
+}
 
 bool traces_row() {
   return g_trace_all || (g_traced_row >= 0 && g_row == g_traced_row);
@@ -82,6 +95,7 @@ void on_mark(unsigned /*cpu*/, void* data) {
   switch (mark) {
     case BENCH_MARK_START:
       std::fprintf(g_out, "start %" PRIu64 " %" PRIx64 "\n", g_count, g_image);
+      write_boot();
       std::fflush(g_out);
       break;
     case BENCH_MARK_ROW:
@@ -122,11 +136,9 @@ bool is_wait(std::uint64_t address) {
   return std::ranges::any_of(g_waits, [=](const auto& wait) { return offset >= wait.first && offset < wait.second; });
 }
 
-// One object for each instruction, however often QEMU translates it.
 Traced* traced(std::uint64_t address, qemu_plugin_insn* insn) {
-  static std::map<std::pair<std::uint64_t, std::string>, Traced*> known;
   char* const text = qemu_plugin_insn_disas(insn);
-  auto& place = known[{address, text}];
+  auto& place = g_traced[{address, text}];
   if (place == nullptr) place = new Traced{address, text};
   std::free(text);
   return place;
@@ -148,6 +160,9 @@ void on_translation(qemu_plugin_id_t, qemu_plugin_tb* tb) {
     }
     if (is_wait(address)) continue;
     qemu_plugin_register_vcpu_insn_exec_inline(insn, QEMU_PLUGIN_INLINE_ADD_U64, &g_count, 1);
+    if (g_count_boot) {
+      qemu_plugin_register_vcpu_insn_exec_inline(insn, QEMU_PLUGIN_INLINE_ADD_U64, &traced(address, insn)->executed, 1);
+    }
     if (g_trace_all || g_traced_row >= 0) {
       qemu_plugin_register_vcpu_insn_exec_cb(insn, on_instruction, QEMU_PLUGIN_CB_NO_REGS, traced(address, insn));
     }
@@ -168,6 +183,10 @@ bool take_argument(const char* word) {
   if (std::strncmp(word, "trace=", 6) == 0) {
     g_trace_all = std::strcmp(word + 6, "all") == 0;
     g_traced_row = g_trace_all ? -1 : std::strtol(word + 6, nullptr, 10);
+    return true;
+  }
+  if (std::strcmp(word, "boot=1") == 0) {
+    g_count_boot = true;
     return true;
   }
   if (std::strncmp(word, "wait=", 5) != 0) return false;

@@ -37,13 +37,15 @@ def symbols(elf: Path) -> dict[str, int]:
 
 
 def plugin_words(out: Path, traced_row: str | None = None) -> list[str]:
-    """QEMU's options for the plugin; `traced_row` is a row, or "all". The guest's waiting loops, which do not count, are between symbols."""
+    """QEMU's options for the plugin; `traced_row` is a row, "all", or "boot". The guest's waiting loops, which do not count, are between symbols."""
     known = symbols(GUEST_ELF)
     words = [f"{PLUGIN},out={out}"]
     for name, address in known.items():
         if re.fullmatch(r"bench_wait_\d+", name):
             words.append(f"wait={address:x}-{known[name + '_end']:x}")
-    if traced_row:
+    if traced_row == "boot":
+        words.append("boot=1")
+    elif traced_row:
         words.append(f"trace={traced_row if traced_row == 'all' else rows.row(traced_row)}")
     return ["-plugin", ",".join(words)]
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`./x bench --profile ROW`: each instruction of one exit, by function, with what is expensive on a real core marked."""
+"""`./x bench --profile ROW`: each instruction of one exit, by function, with what is expensive on a real core marked; and of
+the boot, how many each function took."""
 import functools
 import re
 import subprocess
@@ -147,6 +148,25 @@ def report(run: Run, row: str, title: str, listing: bool) -> str:
     lines.append(_count_line("total", total, shown, width))
     if listing:
         lines += ["", *_listing(located)]
+    return "\n".join(lines)
+
+
+def boot_report(run: Run, title: str, least: int = 1000) -> str:
+    """By function, from reset to the guest's first instruction; functions below `least` instructions in one line."""
+    base, size = image_base(paths.HYPERVISOR_IMAGE), paths.HYPERVISOR_IMAGE.stat().st_size
+    places = _places(paths.HYPERVISOR_ELF, sorted({at - base for at in run.executed if 0 <= at - base < size}))
+    counts: Counter = Counter()
+    for address, count in run.executed.items():
+        chain = places.get(address - base)
+        outer = "(loader)" if chain is None else chain[-1][0]
+        counts[chain[0][1].partition(":")[0] if chain and outer == "??" else outer] += count
+    total = counts.total()
+    lines = [f"boot ({title}): {total} instructions from reset to the guest's first, on all CPUs", "",
+             f"  {'function':<60}{'all':>10}{'share':>9}"]
+    big = [(name, count) for name, count in counts.most_common() if count >= least]
+    rest = total - sum(count for _, count in big)
+    for name, count in [*big, (f"{len(counts) - len(big)} others, each below {least}", rest)]:
+        lines.append(f"  {name[:59]:<60}{count:>10}{100 * count / total:>7.1f} %")
     return "\n".join(lines)
 
 

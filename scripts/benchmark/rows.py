@@ -39,6 +39,7 @@ class Run:
     skipped: dict[str, str] = field(default_factory=dict)
     boot: int = 0  # instructions from reset to the guest's first
     guest_base: int = 0
+    executed: dict[int, int] = field(default_factory=dict)  # by address, from reset to the guest's first instruction
     steps: dict[str, list[Step]] = field(default_factory=dict)  # of the traced rows
     complete: bool = False
 
@@ -67,6 +68,8 @@ def parse(text: str) -> Run:
             run.skipped[order[int(words[0])]] = reasons.get(int(words[1]), "unknown reason")
         elif kind == "start" and not run.boot:  # idle VMs beside it start too
             run.boot, run.guest_base = int(words[0]), int(words[1], 16)
+        elif kind == "at":
+            run.executed[int(words[0], 16)] = run.executed.get(int(words[0], 16), 0) + int(words[1])
         elif kind == "insn":
             run.steps.setdefault(last, []).append(Step(int(words[0]), int(words[1], 16), words[2]))
         elif kind == "done":

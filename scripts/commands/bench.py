@@ -5,7 +5,7 @@ import argparse
 import subprocess
 from pathlib import Path
 
-from benchmark import document, gate, growth, machine, peers, profile, rows
+from benchmark import document, gate, growth, machine, peers, profile, rows, sizes
 from xlib import cmake, packages, paths, ui
 
 
@@ -89,9 +89,14 @@ def table(results: dict, old: dict | None) -> str:
 
 
 def _profile(options: argparse.Namespace) -> int:
-    rows.row(options.profile)
+    if options.profile != "boot":
+        rows.row(options.profile)
     machine.ready()
     for model in options.cpu or ["cortex-a57"]:
+        if options.profile == "boot":
+            run = machine.run(model, options.recorder, traced_row="boot")
+            print(profile.boot_report(run, f"{model}, recorder {options.recorder}"))
+            continue
         run = machine.run(model, options.recorder, traced_row=options.profile, shared=options.profile in rows.SHARED)
         if options.profile not in run.cost:
             raise ui.Failure(f"bench: {options.profile}: {run.skipped.get(options.profile, 'did not run')}")
@@ -112,13 +117,14 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--cpu", metavar="MODEL", action="append", choices=list(machine.MODELS),
                         help="cortex-a57 or max; may be repeated; default: both")
     parser.add_argument("--profile", metavar="ROW", help="list the instructions of one exit of this row, by function: "
-                        + " ".join(rows.names()))
+                        + " ".join(rows.names()) + "; boot: how many each function takes until the guest's first")
     parser.add_argument("--summary", action="store_true", help="with --profile: the functions and totals only")
     parser.add_argument("--recorder", choices=["on", "off"], default="on", help="with --profile (default on)")
     parser.add_argument("--untraced", action="store_true", help="also a build with the recorder compiled out")
     parser.add_argument("--peers", action="store_true", help="the same guest on Xen and on KVM too, side by side (some minutes)")
     parser.add_argument("--growth", nargs="?", choices=["full", "short"], const="full",
                         help="the same rows with more VMs, vCPUs and memory; fail if one differs (short: 8 VMs only)")
+    parser.add_argument("--sizes", action="store_true", help="what the bytes of the image are for, by component")
     parser.add_argument("--host", action="store_true", help="time decoders, emulator, vGIC and recorder on this host instead")
     parser.add_argument("--json", metavar="FILE", help="write the figures there too")
     parser.add_argument("--compare", metavar="OLD.json", help="show the figures of an earlier --json beside")
@@ -128,6 +134,10 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     if options.profile:
         return _profile(options)
+    if options.sizes:
+        machine.ready()
+        print(sizes.report())
+        return 0
     if options.host:
         return _host()
     if options.growth:

@@ -16,6 +16,14 @@ function(arm_vcpu_layer name)
   endforeach()
 endfunction()
 
+# arm_vcpu_for_size(TARGET FILE...): in the release builds for EL2 these are compiled for size. They are not in the way of a
+# guest that runs: boot, diagnosis, messages.
+function(arm_vcpu_for_size target)
+  if(ARM_VCPU_EL2)
+    set_property(SOURCE ${ARGN} TARGET_DIRECTORY ${target} APPEND PROPERTY COMPILE_OPTIONS $<$<NOT:$<CONFIG:Debug>>:-Os>)
+  endif()
+endfunction()
+
 # arm_vcpu_image(TARGET NAME FOLDER SCRIPT LINK_OPTION...): the program FOLDER/NAME.elf, linked by SCRIPT, for debuggers, and
 # FOLDER/NAME.img, its bytes as they lie in memory, for whoever loads it. FOLDER is in the build's.
 function(arm_vcpu_image target name folder script)

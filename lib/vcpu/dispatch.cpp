@@ -26,11 +26,12 @@ bool handle_exception_sync(Aarch64VCpu& vcpu) noexcept {
   if (ec == Ec::data_abort_lower) [[likely]] {
     return handle_data_abort(vcpu);
   }
+  if (ec == Ec::wfx) [[likely]] {
+    return ExitPath::exit(vcpu).frame.spsr.get<Spsr::nRW>() ? handle_aarch32_wait(vcpu) : leave_with_wait(vcpu);
+  }
   switch (ec) {
     case Ec::hvc64: return handle_hvc64_exception(vcpu);
     case Ec::sysreg: return handle_system_register(vcpu);
-    case Ec::wfx:
-      return ExitPath::exit(vcpu).frame.spsr.get<Spsr::nRW>() ? handle_aarch32_wait(vcpu) : leave_with_wait(vcpu);
     case Ec::smc64: return handle_smc64_exception(vcpu);
     case Ec::instruction_abort_lower: return handle_instruction_abort(vcpu);
     case Ec::fp_access: ExitPath::claim_fp(vcpu); return true;

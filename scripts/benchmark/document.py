@@ -4,7 +4,7 @@ import re
 
 from xlib import paths, ui
 
-from . import rows
+from . import rows, sizes
 
 PAGE = paths.ROOT / "docs" / "performance.md"
 BLOCK = re.compile(r"(<!-- bench: (\w+)(?: (\S+))? -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -32,8 +32,8 @@ def _costs(data: dict, model: str) -> str:
     return _table(["operation", "floor", *(["none"] if out else []), "off", "on", "on / floor", *PEERS.values(), "on / best peer"], lines)
 
 
-def _million(count: int | None) -> str | None:
-    return f"{count / 1e6:.1f} M" if count else None
+def _million(count: int | None, digits: int = 1) -> str | None:
+    return f"{count / 1e6:.{digits}f} M" if count else None
 
 
 def _kinds(data: dict, model: str) -> str:
@@ -69,11 +69,25 @@ def _image(data: dict, _model: str) -> str:
     return _table(["image", "bytes"], lines)
 
 
-BLOCKS = {"costs": _costs, "kinds": _kinds, "path": _path, "reasons": _reasons, "image": _image}
+def _boot(data: dict, _model: str) -> str:
+    total = sum(data["boot_for"].values())
+    lines = [[purpose, _million(count, 2), f"{100 * count / total:.1f} %"] for purpose, count in data["boot_for"].items()]
+    return _table(["what", "instructions", "share"], [*lines, ["all", _million(total, 2), None]])
+
+
+def _sizes(data: dict, _model: str) -> str:
+    return _table(["component", "code", "constants", "data", "all"], sizes.table(data["sizes"]))
+
+
+BLOCKS = {"costs": _costs, "kinds": _kinds, "path": _path, "reasons": _reasons, "image": _image, "boot": _boot, "sizes": _sizes}
+LATER = {"boot": "boot_for", "sizes": "sizes"}  # blocks that a baseline of before has no figures for: they stay
 
 
 def render(page: str, data: dict) -> str:
-    return BLOCK.sub(lambda m: m[1] + "\n" + BLOCKS[m[2]](data, m[3]) + "\n" + m[4], page)
+    def block(m: re.Match) -> str:
+        return m[0] if LATER.get(m[2], "rows") not in data else m[1] + "\n" + BLOCKS[m[2]](data, m[3]) + "\n" + m[4]
+
+    return BLOCK.sub(block, page)
 
 
 def update(data: dict) -> None:

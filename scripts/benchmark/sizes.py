@@ -28,6 +28,7 @@ COMPONENTS = [
     ("VMs and their scheduling", r"hypervisor/"),
 ]
 REST = "rest of the library"
+KINDS = ("code", "constants", "data")
 LIBFDT = "libfdt"
 
 
@@ -43,7 +44,7 @@ def _sections(elf: Path) -> dict[str, tuple[int, int, bool]]:
             for name, kind, address, size, _ in found if kind != "NOBITS"}
 
 
-def by_component(elf: Path = paths.HYPERVISOR_ELF) -> dict[str, Counter]:
+def by_component(elf: Path = paths.HYPERVISOR_ELF) -> dict[str, dict[str, int]]:
     """{component: {"code", "constants", "data"}}, the largest first."""
     sections = _sections(elf)
     done = subprocess.run(["aarch64-linux-gnu-nm", "-S", "-l", "-n", "--defined-only", str(elf)], capture_output=True, text=True,
@@ -71,14 +72,14 @@ def by_component(elf: Path = paths.HYPERVISOR_ELF) -> dict[str, Counter]:
     result["texts and tables without a name"] = Counter(constants=loose.pop(".rodata"))
     result["relocations"] = Counter(constants=loose.pop(".rela.dyn"))
     result["alignment, headers"] = Counter(code=loose.pop(".text"), data=loose.pop(".data"), constants=sum(loose.values()))
-    return dict(sorted(result.items(), key=lambda one: -one[1].total()))
+    ordered = sorted(result.items(), key=lambda one: -one[1].total())
+    return {name: {kind: counts[kind] for kind in KINDS} for name, counts in ordered}
 
 
-def table(by: dict[str, Counter]) -> list[list[str]]:
-    kinds = ("code", "constants", "data")
-    rows = [[name, *(str(counts[kind] or "–") for kind in kinds), str(counts.total())] for name, counts in by.items()]
-    total = sum(by.values(), Counter())
-    return [*rows, ["all", *(str(total[kind]) for kind in kinds), str(total.total())]]
+def table(by: dict[str, dict[str, int]]) -> list[list[str]]:
+    total = {kind: sum(counts[kind] for counts in by.values()) for kind in KINDS}
+    return [[name, *(str(counts[kind] or "–") for kind in KINDS), str(sum(counts.values()))]
+            for name, counts in [*by.items(), ("all", total)]]
 
 
 def report() -> str:

@@ -34,7 +34,8 @@ def measure(models: list[str], untraced: bool) -> dict:
 
 
 def _profiles(models: list[str]) -> dict:
-    """How many instructions of each kind an operation needs at EL2, and each instruction of the hypercall."""
+    """How many instructions of each kind an operation needs at EL2; each instruction of the hypercall; what the boot and the
+    image are for."""
     kinds: dict = {}
     path: list = []
     for model in models:
@@ -42,7 +43,8 @@ def _profiles(models: list[str]) -> dict:
             run = machine.run(model, "on", traced_row="all")
         kinds[model] = {name: profile.totals(run, name) for name in run.steps}
         path = path or profile.path(run, "hvc_psci_version")
-    return {"kinds": kinds, "path": path}
+    boot = profile.boot_purposes(profile.boot_functions(machine.run(models[0], "on", traced_row="boot")))
+    return {"kinds": kinds, "path": path, "boot_for": boot, "sizes": sizes.by_component()}
 
 
 def _update_baseline(results: dict, models: list[str]) -> None:
@@ -95,7 +97,7 @@ def _profile(options: argparse.Namespace) -> int:
     for model in options.cpu or ["cortex-a57"]:
         if options.profile == "boot":
             run = machine.run(model, options.recorder, traced_row="boot")
-            print(profile.boot_report(run, f"{model}, recorder {options.recorder}"))
+            print(profile.boot_report(run, f"{model}, recorder {options.recorder}", not options.summary))
             continue
         run = machine.run(model, options.recorder, traced_row=options.profile, shared=options.profile in rows.SHARED)
         if options.profile not in run.cost:

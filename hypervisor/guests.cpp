@@ -58,8 +58,9 @@ void report_exits() noexcept {
       auto exits = slot.exits;
       exits[static_cast<unsigned>(ExitKind::MmioRead)] += slot.answered_reads;
       exits[static_cast<unsigned>(ExitKind::MmioWrite)] += slot.answered_writes;
+      exits[static_cast<unsigned>(ExitKind::Halt)] += slot.answered_waits;
       exits[static_cast<unsigned>(ExitKind::Nothing)] =
-          slot.vcpu->handled_exits() - slot.answered_reads - slot.answered_writes;
+          slot.vcpu->handled_exits() - slot.answered_reads - slot.answered_writes - slot.answered_waits;
       std::uint64_t total = 0;
       for (const std::uint64_t count : exits) total += count;
       if (total == 0) continue;

@@ -48,8 +48,7 @@ namespace arm_vcpu::hv {
   next_vm.lock_.unlock();
   forget_sibling(*next);
 
-  ++slot.exits[static_cast<unsigned>(ExitKind::Halt)];
-  ++slot.answered;
+  ++slot.answered_waits;
   slot.ran += scheduler_.hand_over(next->place, now);
   slot.waits = true;
   slot.wait_deadline = Deadlines::kNever;

@@ -79,7 +79,7 @@ TEST_F(VCpuTest, MmioWriteDataIsCutToItsWidth) {
 }
 
 // Has one register, and refuses all other addresses.
-class OneRegister final : public ExitResponder {
+class OneRegister final : public fake::DeviceResponder {
  public:
   static constexpr std::uint64_t kAddress = 0x900'0018;
 
@@ -94,7 +94,6 @@ class OneRegister final : public ExitResponder {
     if (ipa == kAddress) value = data;
     return ipa == kAddress;
   }
-  Aarch64VCpu* on_wait(Aarch64VCpu&) noexcept override { return nullptr; }
 
   std::uint64_t value{};
   AccessWidth widths{};

@@ -230,7 +230,7 @@ bool Aarch64VCpu::step_emulation(const Places* places) noexcept {
 }
 
 bool Aarch64VCpu::ask_responder(const Emulation::Piece& piece, std::uint64_t ipa) noexcept {
-  MmioResponder::Reply reply{};
+  ExitResponder::Reply reply{};
   if (piece.is_write) {
     reply.done = responder_->write(ipa, piece.width, piece.data);
   } else {

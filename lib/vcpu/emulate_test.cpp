@@ -358,7 +358,7 @@ TEST_F(EmulateTest, PermissionsOfEl0) {
 // --- answers in the exit ----------------------------------------------------------------------------------------------
 
 // Registers that hold what was written last; 8 bytes at 0x20 + 8n each.
-class Registers final : public MmioResponder {
+class Registers final : public fake::DeviceResponder {
  public:
   Reply read(std::uint64_t ipa, AccessWidth) noexcept override { return {answers(ipa), at(ipa)}; }
   bool write(std::uint64_t ipa, AccessWidth, std::uint64_t data) noexcept override {
@@ -383,7 +383,7 @@ TEST_F(EmulateTest, TheResponderAnswersEachAccessInTheExit) {
   Registers device;
   device.at(0x20) = 0xAAAA;
   device.at(0x28) = 0xBBBB;
-  vcpu.set_mmio_responder(&device);
+  vcpu.set_exit_responder(&device);
   put(kLdpPost);
   EXPECT_TRUE(run({abort_at(kDevice + 0x20), interrupt()}).is<Exit::ExternalInterrupt>());
   EXPECT_EQ(x(2), 0xAAAAU);
@@ -405,7 +405,7 @@ TEST_F(EmulateTest, TheResponderAnswersEachAccessInTheExit) {
 
 TEST_F(EmulateTest, ThePageOfAnAccessIsLookedUpOnce) {
   Registers device;
-  vcpu.set_mmio_responder(&device);
+  vcpu.set_exit_responder(&device);
   put(kLdrX);
   EXPECT_TRUE(run({abort_at(kDevice + 0x20), interrupt()}).is<Exit::ExternalInterrupt>());
   ASSERT_EQ(fake::cpu().located.size(), 2U) << "the instruction's, and the data's";
@@ -414,7 +414,7 @@ TEST_F(EmulateTest, ThePageOfAnAccessIsLookedUpOnce) {
 
 // By then the device may have done anything, and so may the guest's other CPUs.
 TEST_F(EmulateTest, BehindAnAnswerThePageIsLookedUpAgain) {
-  class Unmapping final : public MmioResponder {
+  class Unmapping final : public fake::DeviceResponder {
    public:
     Reply read(std::uint64_t, AccessWidth) noexcept override {
       fake::cpu().pages.erase(kDevice);
@@ -422,7 +422,7 @@ TEST_F(EmulateTest, BehindAnAnswerThePageIsLookedUpAgain) {
     }
     bool write(std::uint64_t, AccessWidth, std::uint64_t) noexcept override { return false; }
   } device;
-  vcpu.set_mmio_responder(&device);
+  vcpu.set_exit_responder(&device);
   put(kLdpPost);
   EXPECT_TRUE(run({abort_at(kDevice + 0x20), interrupt()}).is<Exit::ExternalInterrupt>());
   EXPECT_EQ(fake::cpu().entry_far, kDevice + 0x28) << "stage 1 refuses the second";
@@ -436,7 +436,7 @@ TEST_F(EmulateTest, WhatTheResponderRefusesIsAnExitAndSoIsTheRest) {
   Registers device;
   device.at(0x20) = 0xAAAA;
   device.refused = kDeviceIpa + 0x28;
-  vcpu.set_mmio_responder(&device);
+  vcpu.set_exit_responder(&device);
   put(kLdpQ);
   const Exit second = run({abort_at(kDevice + 0x20)});
   EXPECT_EQ(read_of(second).addr, kDeviceIpa + 0x28);
@@ -461,7 +461,7 @@ TEST_F(EmulateTest, WhatTheResponderRefusesIsAnExitAndSoIsTheRest) {
 
 TEST_F(EmulateTest, TheResponderAndMemoryInOneInstruction) {
   Registers device;
-  vcpu.set_mmio_responder(&device);
+  vcpu.set_exit_responder(&device);
   put(kStp);
   vcpu.trap_frame().gpr[1] = kMemory - 8;
   EXPECT_TRUE(run({abort_at(kMemory - 8, true), interrupt()}).is<Exit::ExternalInterrupt>());

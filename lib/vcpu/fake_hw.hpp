@@ -62,6 +62,15 @@ struct Cpu {
   static CpuIdentity supported_cpu();
 };
 
+// A responder that answers accesses only.
+class DeviceResponder : public ExitResponder {
+ public:
+  Aarch64VCpu* on_wait(Aarch64VCpu&) noexcept override { return nullptr; }
+
+ protected:
+  ~DeviceResponder() = default;
+};
+
 // The one CPU; reset() makes it new.
 Cpu& cpu();
 void reset();

@@ -89,11 +89,10 @@ TEST_F(RecorderTest, HandledAndInjected) {
 
 // As by the hypervisor's loop: an access that was completed is progress, however often it comes again.
 TEST_F(RecorderTest, AnAccessThatAResponderAnsweredIsTheHypervisors) {
-  class Accepting final : public ExitResponder {
+  class Accepting final : public fake::DeviceResponder {
    public:
     Reply read(std::uint64_t, AccessWidth) noexcept override { return {true, 0}; }
     bool write(std::uint64_t, AccessWidth, std::uint64_t) noexcept override { return true; }
-    Aarch64VCpu* on_wait(Aarch64VCpu&) noexcept override { return nullptr; }
   } device;
   vcpu.set_exit_responder(&device);
   constexpr std::uint64_t kLoad = 0x24ULL << 26 | 1U << 25 | 1U << 24 | 2U << 22 | 5U << 16 | 7;
@@ -108,12 +107,12 @@ TEST_F(RecorderTest, AnAccessThatAResponderAnsweredIsTheHypervisors) {
 }
 
 TEST_F(RecorderTest, SoIsOneOfAnInstructionThatWasEmulated) {
-  class Accepting final : public MmioResponder {
+  class Accepting final : public fake::DeviceResponder {
    public:
     Reply read(std::uint64_t, AccessWidth) noexcept override { return {true, 0x77}; }
     bool write(std::uint64_t, AccessWidth, std::uint64_t) noexcept override { return true; }
   } device;
-  vcpu.set_mmio_responder(&device);
+  vcpu.set_exit_responder(&device);
   using Place = hw::GuestPlace;
   fake::cpu().pages[0x4000'0000] = {.kind = Place::Kind::memory, .cached = true, .address = 0x4000'0000};
   fake::cpu().pages[0x900'0000] = {.kind = Place::Kind::unmapped, .address = 0x900'0000};

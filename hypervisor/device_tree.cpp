@@ -10,8 +10,8 @@ extern "C" {
 namespace arm_vcpu::hv::dt {
 namespace {
 
-// All nodes in their order, each with its parent. Calls `visit` until that returns true; the node then, or one that does
-// not exist.
+// All nodes in their order, each with its parent. Calls `visit` until that returns true; the node then, or one that
+// does not exist.
 template <class Visit>
 Node find_node(const void* tree, Visit visit) noexcept {
   constexpr int kMaxDepth = 32;
@@ -175,8 +175,8 @@ Node next_compatible(const void* tree, Node from, const char* compatible) noexce
     } while (at >= 0 && !Node{tree, at}.is_enabled());
     return {tree, at};
   }
-  return find_node(
-      tree, [=](const Node& node) noexcept { return node.is_compatible(compatible) && node.is_enabled(); });
+  return find_node(tree,
+                   [=](const Node& node) noexcept { return node.is_compatible(compatible) && node.is_enabled(); });
 }
 
 }  // namespace arm_vcpu::hv::dt

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// An array of objects that are constructed at boot, not by the linker: one for each CPU there could be, whose first state
-// is not all zeros, would be in the image as often.
+// An array of objects that are constructed at boot, not by the linker: one for each CPU there could be, whose first
+// state is not all zeros, would be in the image as often.
 #pragma once
 
 #include <cstddef>

@@ -74,8 +74,9 @@ void zero(Range range) noexcept {
     __builtin_memset(pointer_to<void>(range.base), 0, range.bytes);
     return;
   }
-  el2::for_each_line(range.base, range.bytes, block,
-                     [](std::uintptr_t at) { __asm__ volatile("dc zva, %0" ::"r"(at) : "memory"); });
+  el2::for_each_line(range.base, range.bytes, block, [](std::uintptr_t at) {
+    __asm__ volatile("dc zva, %0" ::"r"(at) : "memory");
+  });
 }
 
 // The tag that is stored is the one in the address, which is 0 in an identity map. Elsewhere SCTLR_EL2.ATA is 0: no
@@ -87,8 +88,9 @@ void zero_with_tags(Range range) noexcept {
   VCPU_WRITE_SYSREG(sctlr_el2, sctlr | kATA);
   el2::isb();
   if (const std::uint64_t block = zero_block_bytes(); block != 0) {
-    el2::for_each_line(range.base, range.bytes, block,
-                       [](std::uintptr_t at) { __asm__ volatile("sys #3, c7, c4, #4, %0" ::"r"(at) : "memory"); });
+    el2::for_each_line(range.base, range.bytes, block, [](std::uintptr_t at) {
+      __asm__ volatile("sys #3, c7, c4, #4, %0" ::"r"(at) : "memory");
+    });
   } else {
     constexpr std::uint64_t kTwoGranules = 32;
     for (std::uint64_t at = range.base; at < range.end(); at += kTwoGranules) {

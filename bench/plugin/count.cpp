@@ -9,7 +9,8 @@
 //                          be repeated
 //            trace=N       writes each instruction of row N's last sample, behind it: "insn <cpu> <address> <text>"
 //            trace=all     of every row
-//            boot=1        writes how often each instruction was executed before the guest's first: "at <address> <count>"
+//            boot=1        writes how often each instruction was executed before the guest's first: "at <address>
+//            <count>"
 //
 // Counters are not atomic: QEMU has to run with thread=single, as -icount makes it.
 #include <algorithm>

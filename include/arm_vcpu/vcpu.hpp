@@ -37,7 +37,8 @@ class VirtualInterrupts {
 
 class Aarch64VCpu;
 
-// Answers exits without run() returning. Called on the CPU that runs the vCPU, in the exit.
+// Answers exits without run() returning. Called on the CPU that runs the vCPU, in the exit; for an instruction that is
+// emulated, once for each of its accesses.
 class ExitResponder {
  public:
   // Accesses to devices.
@@ -186,7 +187,8 @@ class Aarch64VCpu final : VCpuContext {
   // Enters the guest; returns at the next exit that the vCPU does not handle itself. If an ExitResponder has handed the
   // CPU over meanwhile, that exit is one of Aarch64PerCpu::current(). An access that was reported and
   // not completed is executed again. An instruction that the CPU does not describe is carried out here, by one exit for
-  // each of its accesses to what stage 2 does not map; the guest is entered behind it. Errors: not_bound.
+  // each of its accesses to what stage 2 does not map and the responder does not answer; the guest is entered behind
+  // it. Errors: not_bound.
   [[nodiscard]] Result<AxVCpuExitReason> run() noexcept {
     const AxVCpuExitReason* reason{};
     if (const Result<> entered = run(reason); !entered) {

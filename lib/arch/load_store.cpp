@@ -386,8 +386,8 @@ constexpr Decoded zero_block(Opcode op) noexcept {
       .operation = Operation::zero_block, .form = Form::base, .wide = true, .size = 3, .rt = 31, .rn = op.rt()};
 }
 
-// The classes, by their fixed bits. No two rows match the same instruction, so their order is free: write-back and pairs
-// first, which are what CPUs leave undescribed most. [armarm] "Loads and Stores", its table; "ISS encoding for an
+// The classes, by their fixed bits. No two rows match the same instruction, so their order is free: write-back and
+// pairs first, which are what CPUs leave undescribed most. [armarm] "Loads and Stores", its table; "ISS encoding for an
 // exception from a Data Abort", ISV
 struct Class {
   std::uint32_t mask;

@@ -11,8 +11,8 @@ namespace arm_vcpu {
 
 namespace {
 
-// A switch would be as much code as the rest of this folder. One text has all names; a row is an encoding in 16 bits and
-// where its name begins.
+// A switch would be as much code as the rest of this folder. One text has all names; a row is an encoding in 16 bits
+// and where its name begins.
 constexpr char kNames[] =
 #define VCPU_SYSREG(name, op0, op1, crn, crm, op2) #name "\0"
 #define VCPU_SYSINSN(mnemonic, operand, op0, op1, crn, crm, op2) #mnemonic " " #operand "\0"

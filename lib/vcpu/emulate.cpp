@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Data aborts whose syndrome does not describe the access, or not all of it: the instruction is fetched, decoded, and
-// carried out access by access, each answered by the responder in the exit, or reported as an exit. What is not certain to be what the CPU meant is executed again, or refused; nothing is
-// guessed.
+// carried out access by access, each answered by the responder in the exit, or reported as an exit. What is not certain
+// to be what the CPU meant is executed again, or refused; nothing is guessed.
 #include <memory>
 
 #include "arm_vcpu/arch/load_store.hpp"
@@ -86,9 +86,8 @@ bool Aarch64VCpu::begin_emulation(std::uint64_t ipa) noexcept {
   const bool at_el0 = spsr.get<Spsr::M>() == kModeEl0t;
   const SctlrEl1 sctlr = hw::read_sctlr_el1();
   // Registers are read where the instruction needs them.
-  Emulation::Inputs inputs{.gpr = frame.gpr,
-                           .pc = frame.elr,
-                           .big_endian = at_el0 ? sctlr.get<SctlrEl1::E0E>() : sctlr.get<SctlrEl1::EE>()};
+  Emulation::Inputs inputs{
+      .gpr = frame.gpr, .pc = frame.elr, .big_endian = at_el0 ? sctlr.get<SctlrEl1::E0E>() : sctlr.get<SctlrEl1::EE>()};
   if (instruction->base_is_sp()) {
     inputs.sp = spsr.get<Spsr::M>() == kModeEl1h ? hw::read_sp_el1() : hw::read_sp_el0();
   }
@@ -183,8 +182,8 @@ bool Aarch64VCpu::resume_emulation() noexcept {
   return step_emulation(nullptr);
 }
 
-// `places`: in the exit itself, where the responder answers. Null: between two exits that run() returned. What was found
-// in the pages holds until something else is done.
+// `places`: in the exit itself, where the responder answers. Null: between two exits that run() returned. What was
+// found in the pages holds until something else is done.
 bool Aarch64VCpu::step_emulation(const Places* places) noexcept {
   const bool in_handler = places != nullptr;
   std::uint64_t answered = 0;  // accesses; each is an exit that the guest did not see

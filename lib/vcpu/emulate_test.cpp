@@ -355,7 +355,8 @@ TEST_F(EmulateTest, PermissionsOfEl0) {
   EXPECT_FALSE(fake::cpu().located.back().pan) << "PAN does not hold for EL0's accesses";
 }
 
-// --- answers in the exit ----------------------------------------------------------------------------------------------
+// --- answers in the exit
+// ----------------------------------------------------------------------------------------------
 
 // Registers that hold what was written last; 8 bytes at 0x20 + 8n each.
 class Registers final : public fake::DeviceResponder {

@@ -122,7 +122,7 @@ class Diagnosis {
   };
   [[nodiscard]] std::string_view at(Piece piece) const noexcept { return {text_.data() + piece.start, piece.length}; }
 
-  Code code_ = Code::unknown;
+  Code code_{};  // by Report; zero until then, so that a list of them is in the bss
   Confidence confidence_{};
   std::uint16_t used_{};
   unsigned vm_{};

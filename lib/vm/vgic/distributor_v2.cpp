@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The Distributor of a GICv2 without Security Extensions, and the one register of its CPU interface that is emulated. [gicv2] "Distributor register descriptions"
+// The Distributor of a GICv2 without Security Extensions, and the one register of its CPU interface that is emulated.
+// [gicv2] "Distributor register descriptions"
 #include "vm/vgic/register_block.hpp"
 
 namespace arm_vcpu {

@@ -3,12 +3,11 @@
 
 #include <algorithm>
 #include <array>
-#include <utility>
+#include <iterator>
 
 #include "arm_vcpu/text.hpp"
 
 namespace arm_vcpu {
-
 namespace {
 
 // A switch would be as much code as the rest of this folder. One text has all names; a row is an encoding in 16 bits
@@ -32,17 +31,22 @@ struct Row {
   friend constexpr auto operator<=>(const Row&, const Row&) noexcept = default;
 };
 
-constexpr auto kRows = [] {
-  std::array rows{
-#define VCPU_SYSREG(name, op0, op1, crn, crm, op2) Row{key_of({op0, op1, crn, crm, op2}), sizeof(#name)},
+constexpr Row kAsListed[] = {
+#define VCPU_SYSREG(name, op0, op1, crn, crm, op2) {key_of({op0, op1, crn, crm, op2}), sizeof(#name)},
 #define VCPU_SYSINSN(mnemonic, operand, op0, op1, crn, crm, op2) \
-  Row{key_of({op0, op1, crn, crm, op2}), sizeof(#mnemonic " " #operand)},
+  {key_of({op0, op1, crn, crm, op2}), sizeof(#mnemonic " " #operand)},
 #include "arm_vcpu/arch/sysreg_names.def"
 #undef VCPU_SYSREG
 #undef VCPU_SYSINSN
-  };
+};
+
+constexpr auto kRows = [] {
+  std::array<Row, std::size(kAsListed)> rows{};
   std::size_t at = 0;
-  for (Row& row : rows) at += std::exchange(row.at, static_cast<std::uint16_t>(at));
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    rows[i] = {kAsListed[i].key, static_cast<std::uint16_t>(at)};
+    at += kAsListed[i].at;  // so far the bytes of the name
+  }
   std::ranges::sort(rows);
   return rows;
 }();

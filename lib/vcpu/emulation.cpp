@@ -175,7 +175,7 @@ void Emulation::complete(std::uint64_t value) noexcept {
 
 // An atomic has read: what it writes, if it does.
 void Emulation::combine() noexcept {
-  const unsigned width = 8 * element_bytes();
+  const unsigned width = op_.size < 3 ? 8 * element_bytes() : 64;  // no general register has more
   const std::uint64_t ones = bits::mask(width - 1, 0);
   for (unsigned i = 0; i < op_.registers; ++i) old_[i] = image(i)[0];
   if (op_.operation == Operation::compare_and_swap) {
@@ -209,7 +209,7 @@ void Emulation::combine() noexcept {
 // --- the end --------------------------------------------------------------------------------------------------------
 
 std::uint64_t Emulation::extended(std::uint64_t value) const noexcept {
-  if (op_.sign_extend) value = bits::sign_extend(value, 8 * element_bytes());
+  if (op_.sign_extend && op_.size < 3) value = bits::sign_extend(value, 8 * element_bytes());
   return op_.wide ? value : value & 0xFFFF'FFFF;
 }
 

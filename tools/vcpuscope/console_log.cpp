@@ -70,13 +70,14 @@ bool TraceFile::read_console(std::string_view log) {
   std::uint64_t damaged = 0;
   bool ended = false;
   std::uint64_t announced = 0;
-  for (std::size_t at = log.find(trace::kDumpMark); at != log.npos; at = log.find(trace::kDumpMark, at + 1)) {
+  for (std::size_t at = log.find(trace::kDumpMark); at != std::string_view::npos;
+       at = log.find(trace::kDumpMark, at + 1)) {
     std::string_view rest = log.substr(at + trace::kDumpMark.size());
     rest = rest.substr(0, rest.find('\n'));
     const std::string_view word = next_word(rest);
     if (word == "begin") {
       if (found) {  // a later dump, of a later failure, replaces an earlier one
-        problems_.push_back("the log has more than one dump: the last is shown");
+        problems_.emplace_back("the log has more than one dump: the last is shown");
         cpus_.clear();
         owned_.clear();
         header_ = {};
@@ -88,7 +89,7 @@ bool TraceFile::read_console(std::string_view log) {
       if (const auto bytes = frame(rest); bytes && bytes->size() == trace::kDumpHeaderBytes) {
         std::memcpy(static_cast<void*>(&header_), bytes->data(), bytes->size());
       } else {
-        problems_.push_back("the dump's first line is damaged: counter frequency and build are unknown");
+        problems_.emplace_back("the dump's first line is damaged: counter frequency and build are unknown");
       }
     } else if (word == "end") {
       ended = true;
@@ -108,7 +109,7 @@ bool TraceFile::read_console(std::string_view log) {
     }
   }
   if (damaged != 0) problems_.push_back(fmt::format("{} of {} lines of the dump are damaged", damaged, lines));
-  if (found && !ended) problems_.push_back("the dump has no end: the log stops inside it");
+  if (found && !ended) problems_.emplace_back("the dump has no end: the log stops inside it");
   if (announced > lines) {
     problems_.push_back(fmt::format("{} lines of the dump are missing", announced - lines));
   }

@@ -3,7 +3,6 @@
 
 #include <fmt/core.h>
 
-#include <bit>
 #include <iterator>
 #include <string_view>
 
@@ -115,7 +114,7 @@ void Describer::exit_detail(Text& out, const Record& record) {
     if (s.is_write) {
       const bool is_xzr = DataAbortIss::from(record.esr & 0x1FF'FFFF).get<DataAbortIss::SRT>() == 31;
       out.put(" <- ");
-      out.hex(is_xzr ? 0 : truncate(record.data, static_cast<AccessWidth>(std::countr_zero(s.bytes))));
+      out.hex(is_xzr ? 0 : truncate(record.data, s.width));
     }
   } else if (ec == Ec::data_abort_lower || ec == Ec::instruction_abort_lower) {
     out.put(", VA ");

@@ -11,6 +11,9 @@ struct Failure : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// What `error`, an errno, says of `subject`: "FILE: No such file or directory".
+[[nodiscard]] Failure system_failure(const std::string& subject, int error);
+
 // One line on stderr: "vcpuscope: ...".
 void warn(const std::string& text);
 

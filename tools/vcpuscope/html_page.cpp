@@ -9,7 +9,6 @@
 #include <array>
 #include <cerrno>
 #include <cmath>
-#include <cstring>
 #include <map>
 
 #include "failure.hpp"
@@ -143,7 +142,7 @@ void write_html(const std::string& path, const std::string& library, Statistics&
   const MappedFile chart_library{library_path};
   const std::string_view code{reinterpret_cast<const char*>(chart_library.bytes().data()),
                               chart_library.bytes().size()};
-  if (code.find("echarts") == code.npos || code.find("</script") != code.npos) {
+  if (code.find("echarts") == std::string_view::npos || code.find("</script") != std::string_view::npos) {
     throw Failure(fmt::format("{}: this is not the echarts.min.js that the page needs", library_path));
   }
   json data = statistics.json(symbols, 50);
@@ -154,7 +153,7 @@ void write_html(const std::string& path, const std::string& library, Statistics&
   data["heat"] = timeline.heat();
   data["latency"] = latency(statistics);
   const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (fd < 0) throw Failure(fmt::format("{}: {}", path, std::strerror(errno)));
+  if (fd < 0) throw system_failure(path, errno);
   Text out{fd};
   const auto put = [&](std::string_view text) {
     for (; !text.empty(); text.remove_prefix(std::min<std::size_t>(text.size(), 65536))) out.put(text.substr(0, 65536));
@@ -175,7 +174,7 @@ void write_html(const std::string& path, const std::string& library, Statistics&
   put(html::kScript);
   put(page);
   out.flush();
-  if (::close(fd) != 0) throw Failure(fmt::format("{}: {}", path, std::strerror(errno)));
+  if (::close(fd) != 0) throw system_failure(path, errno);
 }
 
 }  // namespace arm_vcpu::scope

@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // `vcpuscope make-sample`, not in the help: a trace to test and measure with.
-#include <fmt/core.h>
-
 #include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <memory>
 #include <string>
 
@@ -22,10 +19,10 @@ struct Options : SampleOptions {
 
 void run(const Options& options) {
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file{std::fopen(options.file.c_str(), "wb"), std::fclose};
-  if (!file) throw Failure(fmt::format("{}: {}", options.file, std::strerror(errno)));
+  if (!file) throw system_failure(options.file, errno);
   const Sink sink = [&](std::span<const std::byte> bytes) {
     if (std::fwrite(bytes.data(), 1, bytes.size(), file.get()) != bytes.size()) {
-      throw Failure(fmt::format("{}: {}", options.file, std::strerror(errno)));
+      throw system_failure(options.file, errno);
     }
   };
   if (options.form == "memory") {

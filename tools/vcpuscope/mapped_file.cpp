@@ -26,17 +26,13 @@ struct Descriptor {
   }
 };
 
-[[noreturn]] void fail(const std::string& path) {
-  throw Failure(fmt::format("{}: {}", path, std::strerror(errno)));
-}
-
 std::vector<char> read_all(int fd, const std::string& path) {
   std::vector<char> all;
   char block[65536];
   for (;;) {
     const ssize_t n = ::read(fd, block, sizeof block);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) fail(path);
+    if (n < 0) throw system_failure(path, errno);
     if (n == 0) return all;
     all.insert(all.end(), block, block + n);
   }
@@ -56,7 +52,7 @@ void MappedFile::Unmap::operator()(const std::byte* data) const noexcept {
 MappedFile::MappedFile(const std::string& path) {
   const Descriptor file{path == "-" ? 0 : ::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
   struct stat status{};
-  if (file.fd < 0 || ::fstat(file.fd, &status) != 0) fail(path);
+  if (file.fd < 0 || ::fstat(file.fd, &status) != 0) throw system_failure(path, errno);
   if (S_ISDIR(status.st_mode)) throw Failure(fmt::format("{}: is a directory", path));
   if (S_ISREG(status.st_mode) && status.st_size > 0) {
     const auto bytes = static_cast<std::size_t>(status.st_size);

@@ -2,12 +2,10 @@
 #include "perfetto_writer.hpp"
 
 #include <fcntl.h>
-#include <fmt/core.h>
 #include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/io/zero_copy_stream_impl.h>
 
 #include <cerrno>
-#include <cstring>
 
 #include "failure.hpp"
 
@@ -19,7 +17,7 @@ using perfetto::protos::TrackEvent;
 
 PerfettoWriter::PerfettoWriter(const std::string& path) : path_{path} {
   const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (fd < 0) throw Failure(fmt::format("{}: {}", path, std::strerror(errno)));
+  if (fd < 0) throw system_failure(path, errno);
   file_ = std::make_unique<google::protobuf::io::FileOutputStream>(fd, 1 << 20);
   out_ = std::make_unique<google::protobuf::io::CodedOutputStream>(file_.get());
 }
@@ -118,9 +116,7 @@ void PerfettoWriter::write() {
 void PerfettoWriter::close() {
   const bool failed = out_->HadError();
   out_.reset();
-  if (!file_->Close() || failed) {
-    throw Failure(fmt::format("{}: cannot write: {}", path_, std::strerror(file_->GetErrno())));
-  }
+  if (!file_->Close() || failed) throw system_failure(path_ + ": cannot write", file_->GetErrno());
 }
 
 }  // namespace arm_vcpu::scope

@@ -20,7 +20,7 @@ void Progress::draw() noexcept {
   using namespace std::chrono;
   if (total_ == 0 || steady_clock::now() - start_ < seconds{1}) return;
   constexpr std::size_t kWidth = 40;
-  const std::size_t filled = static_cast<std::size_t>(done_ * kWidth / total_);
+  const auto filled = static_cast<std::size_t>(done_ * kWidth / total_);
   fmt::print(stderr, "\r{} [{}{}] {:3}%", what_, std::string(filled, '#'), std::string(kWidth - filled, '.'),
              done_ * 100 / total_);
   std::fflush(stderr);

@@ -185,6 +185,7 @@ void write_sample_stream(const SampleOptions& options, const Sink& sink) {
   const auto header = sample_header(options);
   sink(std::as_bytes(std::span{&header, 1}));
   std::vector<SampleCpu> cpus;
+  cpus.reserve(options.cpus);
   for (unsigned i = 0; i < options.cpus; ++i) cpus.emplace_back(options, i);
   std::vector<std::uint64_t> written(options.cpus);
   std::vector<Record> records;

@@ -25,7 +25,7 @@ class SampleCpu {
 
  private:
   [[nodiscard]] std::uint64_t random() noexcept;
-  void exit(std::uint64_t pc, std::uint64_t esr, std::uint64_t duration);
+  void exit(std::uint64_t pc, std::uint64_t syndrome, std::uint64_t duration);
 
   std::uint64_t state_;
   std::uint64_t time_;

@@ -2,7 +2,6 @@
 #include "selection.hpp"
 
 #include <fmt/core.h>
-#include <strings.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -18,7 +17,8 @@ __extension__ using Wide = unsigned __int128;  // ISO C++ has no 128-bit type
 using trace::Record;
 
 bool same(std::string_view a, std::string_view b) {
-  return a.size() == b.size() && ::strncasecmp(a.data(), b.data(), a.size()) == 0;
+  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
+  return std::ranges::equal(a, b, {}, lower, lower);
 }
 
 std::uint64_t parse_address(const std::string& text) {
@@ -48,7 +48,7 @@ int parse_vm(const std::string& text, const TraceFile& file) {
   for (unsigned vm = 0; vm < trace::kMaxVms; ++vm) {
     if (text == file.vm_name(vm)) return static_cast<int>(vm);
   }
-  if (text.empty() || text.find_first_not_of("0123456789") != text.npos || text.size() > 3) {
+  if (text.empty() || text.find_first_not_of("0123456789") != std::string::npos || text.size() > 3) {
     throw Failure(fmt::format("{}: no such VM", text));
   }
   return std::stoi(text);
@@ -74,11 +74,12 @@ void SelectionOptions::add_to(const Command& command) {
 Selection::Selection(const SelectionOptions& options, const TraceFile& file) {
   for (const std::string& text : options.vcpus) {
     const auto dot = text.rfind('.');
-    const std::string vcpu = dot == text.npos ? "" : text.substr(dot + 1);
-    if (dot != text.npos && (vcpu.empty() || vcpu.find_first_not_of("0123456789") != vcpu.npos || vcpu.size() > 3)) {
+    const std::string vcpu = dot == std::string::npos ? "" : text.substr(dot + 1);
+    if (dot != std::string::npos &&
+        (vcpu.empty() || vcpu.find_first_not_of("0123456789") != std::string::npos || vcpu.size() > 3)) {
       throw Failure(fmt::format("--vcpu {}: VM.VCPU or VM is wanted", text));
     }
-    vcpus_.push_back({parse_vm(text.substr(0, dot), file), dot == text.npos ? -1 : std::stoi(vcpu)});
+    vcpus_.push_back({parse_vm(text.substr(0, dot), file), dot == std::string::npos ? -1 : std::stoi(vcpu)});
   }
   for (const std::string& text : options.reasons) {
     if (!reasons_) reasons_.emplace();

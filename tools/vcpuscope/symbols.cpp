@@ -33,7 +33,7 @@ struct ElfFile {
   int fd;
   Elf* elf{};
   explicit ElfFile(const std::string& path) : fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC)} {
-    if (fd < 0) throw Failure(fmt::format("{}: {}", path, std::strerror(errno)));
+    if (fd < 0) throw system_failure(path, errno);
     ::elf_version(EV_CURRENT);
     elf = ::elf_begin(fd, ELF_C_READ_MMAP, nullptr);
   }
@@ -128,7 +128,7 @@ std::string demangled(const std::string& name) {
 void Symbols::add(const std::string& file) {
   std::string path = file;
   std::uint64_t offset = 0;
-  if (const auto at = file.rfind('@'); at != file.npos) {
+  if (const auto at = file.rfind('@'); at != std::string::npos) {
     const std::string text = file.substr(at + 1);
     char* end = nullptr;
     const bool negative = text.starts_with('-');

@@ -62,8 +62,8 @@ void describe_abort(Syndrome& s, const Record& record, bool is_fetch) {
   s.has_ipa = hpfar_is_valid(fsc, s.on_walk);
   s.is_write = !is_fetch && iss.get<DataAbortIss::WnR>() && !iss.get<DataAbortIss::CM>();
   if (s.is_mmio) {
-    s.bytes = static_cast<std::uint8_t>(1U << iss.get<DataAbortIss::SAS>());
-    s.text = fmt::format("{}{}", s.is_write ? "write" : "read", s.bytes);
+    s.width = static_cast<AccessWidth>(iss.get<DataAbortIss::SAS>());
+    s.text = fmt::format("{}{}", s.is_write ? "write" : "read", bytes_of(s.width));
     return;
   }
   const std::string_view access = is_fetch                      ? "fetch"

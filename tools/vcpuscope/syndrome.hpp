@@ -45,9 +45,9 @@ struct Syndrome {
   bool is_mmio{};  // MmioRead or MmioWrite
   bool on_walk{};  // S1PTW: the IPA's offset in its page is unknown
   bool is_write{};
-  std::uint8_t bytes{};  // of an access
-  std::string text;      // "read4", "mrs x3, ICC_IAR1_EL1", "WFI"
-  std::string target;    // the system register's name; empty otherwise
+  AccessWidth width{};  // of an MMIO access
+  std::string text;     // "read4", "mrs x3, ICC_IAR1_EL1", "WFI"
+  std::string target;   // the system register's name; empty otherwise
 };
 
 class Syndromes {

@@ -31,6 +31,7 @@ void Table::write_row(Text& out, const std::vector<std::string>& cells) const {
 
 void Table::write(Text& out) const {
   std::vector<std::string> titles;
+  titles.reserve(columns_.size());
   for (const Column& column : columns_) titles.push_back(column.title);
   write_row(out, titles);
   for (const auto& row : rows_) write_row(out, row);

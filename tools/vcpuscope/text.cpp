@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "text.hpp"
 
-#include <fmt/core.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -39,7 +38,7 @@ void Text::write(const char* data, std::size_t size) {
   while (size != 0) {
     const ssize_t n = ::write(fd_, data, size);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) throw Failure(fmt::format("cannot write: {}", std::strerror(errno)));
+    if (n < 0) throw system_failure("cannot write", errno);
     data += n;
     size -= static_cast<std::size_t>(n);
   }

@@ -17,7 +17,6 @@
 namespace arm_vcpu::scope {
 namespace {
 
-using trace::Kind;
 using trace::Outcome;
 using trace::Record;
 
@@ -81,48 +80,48 @@ class Printer {
 
   void json(const CpuTrace& cpu, const Record& record) {
     out_.mark();
-    out_.put("{\"ns\":");
+    out_.put(R"({"ns":)");
     out_.dec(file_.ns(record.time - file_.first_time()));
-    out_.put(",\"ticks\":");
+    out_.put(R"(,"ticks":)");
     out_.dec(record.time);
-    out_.put(",\"cpu\":");
+    out_.put(R"(,"cpu":)");
     out_.dec(cpu.cpu);
-    out_.put(",\"sequence\":");
+    out_.put(R"(,"sequence":)");
     out_.dec(record.sequence);
-    out_.put(",\"vm\":");
+    out_.put(R"(,"vm":)");
     out_.dec(record.vm);
-    out_.put(",\"vm_name\":");
+    out_.put(R"(,"vm_name":)");
     out_.json(names_[record.vm]);
-    out_.put(",\"vcpu\":");
+    out_.put(R"(,"vcpu":)");
     out_.dec(record.vcpu);
-    out_.put(",\"kind\":\"");
+    out_.put(R"(,"kind":")");
     const auto kind = trace::name_of(record.kind);
     if (kind.empty()) out_.dec(static_cast<unsigned>(record.kind));
     out_.put(kind);
-    out_.put("\",\"reason\":");
+    out_.put(R"(","reason":)");
     out_.json(name_of(describer_.syndromes().reason(record)));
-    put_hex(",\"pc\":\"", record.pc);
+    put_hex(R"(,"pc":")", record.pc);
     if (!symbols_.empty()) {
-      out_.put(",\"symbol\":");
+      out_.put(R"(,"symbol":)");
       out_.json(symbols_.at(record.pc));
     }
-    put_hex(",\"esr\":\"", record.esr);
-    put_hex(",\"far\":\"", record.far);
-    put_hex(",\"hpfar\":\"", record.hpfar);
-    put_hex(",\"data\":\"", record.data);
-    put_hex(",\"spsr\":\"", record.spsr);
+    put_hex(R"(,"esr":")", record.esr);
+    put_hex(R"(,"far":")", record.far);
+    put_hex(R"(,"hpfar":")", record.hpfar);
+    put_hex(R"(,"data":")", record.data);
+    put_hex(R"(,"spsr":")", record.spsr);
     if (const auto ipa = abort_ipa(record)) {
-      put_hex(",\"ipa\":\"", *ipa);
-      out_.put(",\"register\":");
+      put_hex(R"(,"ipa":")", *ipa);
+      out_.put(R"(,"register":)");
       out_.json(describer_.register_at(*ipa));
     }
-    out_.put(",\"what\":\"");
+    out_.put(R"(,"what":")");
     describer_.detail(out_, record);  // made of the library's tables: nothing in it needs an escape
     out_.put('"');
     if (trace::is_exit(record.kind)) {
-      out_.put(",\"outcome\":\"");
+      out_.put(R"(,"outcome":")");
       out_.put(outcome(record));
-      out_.put("\",\"duration_ns\":");
+      out_.put(R"(","duration_ns":)");
       out_.dec(file_.ns(record.duration));
     }
     out_.put("}\n");

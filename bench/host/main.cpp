@@ -34,7 +34,7 @@ void decode_data_aborts(benchmark::State& state) {
     esr = Esr{}.with<Esr::EC>(Ec::data_abort_lower).with<Esr::IL>(true).with<Esr::ISS>(numbers() & 0x1FF'FFFF);
   }
   ExitFrame exit{};
-  for (std::size_t i = 0; auto _ : state) {
+  for (std::size_t i = 0; [[maybe_unused]] auto _ : state) {
     exit.esr = syndromes[i++ % kInputs];
     benchmark::DoNotOptimize(decode_data_abort(exit, 0x900'0000));
   }
@@ -48,7 +48,7 @@ void decode_system_registers(benchmark::State& state) {
     esr = Esr{}.with<Esr::EC>(Ec::sysreg).with<Esr::IL>(true).with<Esr::ISS>(numbers() & 0x3F'FFFF);
   }
   ExitFrame exit{};
-  for (std::size_t i = 0; auto _ : state) {
+  for (std::size_t i = 0; [[maybe_unused]] auto _ : state) {
     exit.esr = syndromes[i++ % kInputs];
     benchmark::DoNotOptimize(decode_system_register(exit));
   }
@@ -60,7 +60,7 @@ void decode_loads_and_stores(benchmark::State& state) {
   Numbers numbers;
   std::array<std::uint32_t, kInputs> opcodes;
   for (auto& opcode : opcodes) opcode = (numbers() & ~(5U << 25)) | 4U << 25;
-  for (std::size_t i = 0; auto _ : state) {
+  for (std::size_t i = 0; [[maybe_unused]] auto _ : state) {
     benchmark::DoNotOptimize(a64::decode_load_store(opcodes[i++ % kInputs]));
   }
 }
@@ -71,7 +71,7 @@ void emulate(benchmark::State& state, std::uint32_t opcode) {
   GeneralRegisters gpr{};
   gpr[1] = 0x900'0000;
   std::uint64_t sp = 0x4000'0000;
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     const auto instruction = a64::decode_load_store(opcode);
     Emulation it{*instruction, {.gpr = gpr, .sp = sp}};
     while (const auto piece = it.next()) it.complete(0);
@@ -86,7 +86,7 @@ BENCHMARK_CAPTURE(emulate, swp, 0xF822'8023U);             // swp x2, x3, [x1]
 void vgic_level_interrupt(benchmark::State& state) {
   test::Machine machine{{.cpus = static_cast<unsigned>(state.range(0))}};
   machine.prepare(0, 40, false);
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     machine.spi(40, true);
     benchmark::DoNotOptimize(machine.acknowledge(0));
     machine.spi(40, false);
@@ -97,7 +97,7 @@ BENCHMARK(vgic_level_interrupt)->Arg(1)->Arg(8);
 
 void vgic_register_read(benchmark::State& state) {
   test::Machine machine;
-  for (auto _ : state) benchmark::DoNotOptimize(machine.read32(0, test::kGicd + gic::GICD_TYPER));
+  for ([[maybe_unused]] auto _ : state) benchmark::DoNotOptimize(machine.read32(0, test::kGicd + gic::GICD_TYPER));
 }
 BENCHMARK(vgic_register_read);
 
@@ -109,7 +109,7 @@ void recorder_append(benchmark::State& state) {
   const auto memory = std::make_unique<Memory>();
   trace::Ring* const ring = trace::Ring::create(memory.get(), 0, kCapacity);
   const trace::Record record{};
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     ring->append(record);
     benchmark::ClobberMemory();
   }

@@ -21,15 +21,12 @@ CpuIdentity Cpu::supported_cpu() {
   return id;
 }
 
-namespace {
-Cpu the_cpu;
-}  // namespace
-
 Cpu& cpu() {
+  static Cpu the_cpu;
   return the_cpu;
 }
 void reset() {
-  the_cpu = Cpu{};
+  cpu() = Cpu{};
 }
 
 }  // namespace fake

@@ -28,7 +28,7 @@ FUZZ_TARGET(explain, "values of registers, syndromes, encodings and calls in wor
     check(out);
   };
   const std::uint64_t value = input.number();
-  const std::uint64_t esr = input.take<std::uint64_t>();
+  const auto esr = input.take<std::uint64_t>();
   with([&](TextBuffer& out) { explain::append_esr(out, esr, input.flag()); });
   TextBuffer meaning{storage};
   explain::append_esr_meaning(meaning, esr);

@@ -74,8 +74,7 @@ inline std::uint32_t abort_iss(Fsc fsc, bool isv = true, bool write = false) {
 }
 
 // 4 vCPUs, 512 MiB, UART and GIC, a kernel with header, initrd and device tree; running, nothing wrong.
-class TestState : public ::testing::Test {
- protected:
+struct TestState : ::testing::Test {
   TestState() {
     memory.mappings = {{kRam, 0x1'0000'0000, kRamBytes, stage2::kGuestRam}};
     memory.poke(kEntry, 0x1400'0000'FA40'5A4D);  // what an arm64 Image with an EFI stub begins with

@@ -14,15 +14,15 @@ namespace arm_vcpu::stage2::test {
 class Model {
  public:
   [[nodiscard]] std::optional<std::uint64_t> first_mapped(std::uint64_t begin, std::uint64_t end) {
-    auto at = ranges_.upper_bound(begin);
+    const auto at = ranges_.upper_bound(begin);
     if (at != ranges_.begin() && end_of(*std::prev(at)) > begin) return begin;
     return at != ranges_.end() && at->first < end ? std::optional{at->first} : std::nullopt;
   }
   [[nodiscard]] std::optional<std::uint64_t> first_hole(std::uint64_t begin, std::uint64_t end) {
     while (begin < end) {
-      auto at = ranges_.upper_bound(begin);
-      if (at == ranges_.begin() || end_of(*--at) <= begin) return begin;
-      begin = end_of(*at);
+      const auto next = ranges_.upper_bound(begin);
+      if (next == ranges_.begin() || end_of(*std::prev(next)) <= begin) return begin;
+      begin = end_of(*std::prev(next));
     }
     return std::nullopt;
   }
@@ -46,10 +46,11 @@ class Model {
     return entry.first + entry.second.size;
   }
   void cut(std::uint64_t ipa) {
-    auto at = ranges_.lower_bound(ipa);
-    if (at == ranges_.begin() || end_of(*--at) <= ipa) return;
-    const Extent whole = at->second;
-    at->second.size = ipa - whole.ipa;
+    const auto next = ranges_.lower_bound(ipa);
+    if (next == ranges_.begin() || end_of(*std::prev(next)) <= ipa) return;
+    Extent& before = std::prev(next)->second;
+    const Extent whole = before;
+    before.size = ipa - whole.ipa;
     ranges_[ipa] = {ipa, whole.ipa + whole.size - ipa, whole.pa + (ipa - whole.ipa), whole.attributes};
   }
 

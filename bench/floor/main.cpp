@@ -9,11 +9,11 @@ namespace {
 using u64 = std::uint64_t;
 using u32 = std::uint32_t;
 
-#define FLOOR_READ(name)                               \
-  ([]() noexcept {                                     \
-    u64 value_;                                        \
-    asm volatile("mrs %0, " #name : "=r"(value_) : :); \
-    return value_;                                     \
+#define FLOOR_READ(name)                                   \
+  ([]() noexcept {                                         \
+    u64 floor_read;                                        \
+    asm volatile("mrs %0, " #name : "=r"(floor_read) : :); \
+    return floor_read;                                     \
   }())
 #define FLOOR_WRITE(name, value) asm volatile("msr " #name ", %x0" : : "rZ"(static_cast<u64>(value)) : "memory")
 

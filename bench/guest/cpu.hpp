@@ -12,11 +12,11 @@
 #define BENCH_MARKED(instruction) \
   "hint #" BENCH_TEXT(BENCH_MARK_BEGIN) "\n\t" instruction "\n\thint #" BENCH_TEXT(BENCH_MARK_END)
 // `name` as the assembler knows it, or S<op0>_<op1>_C<n>_C<m>_<op2>.
-#define BENCH_READ(name)                                        \
-  ([]() noexcept {                                              \
-    ::bench::u64 value_;                                        \
-    asm volatile("mrs %0, " #name : "=r"(value_) : : "memory"); \
-    return value_;                                              \
+#define BENCH_READ(name)                                            \
+  ([]() noexcept {                                                  \
+    ::bench::u64 bench_read;                                        \
+    asm volatile("mrs %0, " #name : "=r"(bench_read) : : "memory"); \
+    return bench_read;                                              \
   }())
 #define BENCH_WRITE(name, value) \
   asm volatile("msr " #name ", %x0" : : "rZ"(static_cast<::bench::u64>(value)) : "memory")

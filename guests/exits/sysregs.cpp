@@ -17,24 +17,24 @@ constexpr u64 kOld = 0x5A5A'A5A5'5A5A'A5A5;
 // An access, and where its instruction is. The destination of a read keeps kOld when the instruction is undefined.
 struct Access {
   const char* name;
-  u64 (*execute)(u64* value) noexcept;
+  u64 (*execute)(u64& value) noexcept;
   bool writes;
 };
 
-#define READS(name, encoding)                                                                       \
-  Access {                                                                                          \
-    "undefined.read." name,                                                                         \
-        [](u64* value) noexcept {                                                                   \
-          u64 pc = 0;                                                                               \
-          asm volatile("adr %0, 1f\n1: mrs %1, " encoding : "=&r"(pc), "+&r"(*value) : : "memory"); \
-          return pc;                                                                                \
-        },                                                                                          \
-        false                                                                                       \
+#define READS(name, encoding)                                                                      \
+  Access {                                                                                         \
+    "undefined.read." name,                                                                        \
+        [](u64& value) noexcept {                                                                  \
+          u64 pc = 0;                                                                              \
+          asm volatile("adr %0, 1f\n1: mrs %1, " encoding : "=&r"(pc), "+&r"(value) : : "memory"); \
+          return pc;                                                                               \
+        },                                                                                         \
+        false                                                                                      \
   }
 #define WRITES(name, encoding)                                                           \
   Access {                                                                               \
     "undefined.write." name,                                                             \
-        [](u64*) noexcept {                                                              \
+        [](u64&) noexcept {                                                              \
           u64 pc = 0;                                                                    \
           asm volatile("adr %0, 1f\n1: msr " encoding ", xzr" : "=&r"(pc) : : "memory"); \
           return pc;                                                                     \
@@ -78,7 +78,7 @@ void test_undefined(std::span<const Access> registers) noexcept {
   for (const Access& access : registers) {
     u64 value = kOld;
     u64 pc = 0;
-    const Caught caught = catching([&] { pc = access.execute(&value); });
+    const Caught caught = catching([&] { pc = access.execute(value); });
     const bool right =
         caught.count == 1 && caught.ec() == 0 && caught.elr == pc && value == kOld && caught.esr == 0x0200'0000;
     if (!check_true(access.name, right)) {

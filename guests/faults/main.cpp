@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Finds "fault=NAME" in the device tree's bytes (the boot arguments are text in it) and runs it.
+#include <algorithm>
+
 #include "faults.hpp"
 #include "guest/console.hpp"
 #include "guest/psci.hpp"
@@ -41,13 +43,11 @@ const volatile char* find_name(u64 tree) noexcept {
 }
 
 bool run_from(std::span<const faults::Fault> table, const volatile char* name) noexcept {
-  for (const faults::Fault& fault : table) {
-    if (!is_equal(name, fault.name)) continue;
-    print("fault: ", fault.name, '\n');
-    fault.run();
-    return true;
-  }
-  return false;
+  const auto fault = std::ranges::find_if(table, [&](const auto& one) { return is_equal(name, one.name); });
+  if (fault == table.end()) return false;
+  print("fault: ", fault->name, '\n');
+  fault->run();
+  return true;
 }
 
 }  // namespace

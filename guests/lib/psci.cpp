@@ -5,18 +5,18 @@
 
 namespace guest {
 
-CallResult call(Conduit conduit, u64 a, u64 b, u64 c, u64 d) noexcept {
-  register u64 x0 asm("x0") = a;
-  register u64 x1 asm("x1") = b;
-  register u64 x2 asm("x2") = c;
-  register u64 x3 asm("x3") = d;
+CallResult call(Conduit conduit, u64 x0, u64 x1, u64 x2, u64 x3) noexcept {
+  register u64 r0 asm("x0") = x0;
+  register u64 r1 asm("x1") = x1;
+  register u64 r2 asm("x2") = x2;
+  register u64 r3 asm("x3") = x3;
   if (conduit == Conduit::hvc) {
-    asm volatile("hvc #0" : "+r"(x0), "+r"(x1), "+r"(x2), "+r"(x3) : : "memory");
+    asm volatile("hvc #0" : "+r"(r0), "+r"(r1), "+r"(r2), "+r"(r3) : : "memory");
   } else {
     // SMC #0. By number: assemblers have the name with EL3 only.
-    asm volatile(".inst 0xD4000003" : "+r"(x0), "+r"(x1), "+r"(x2), "+r"(x3) : : "memory");
+    asm volatile(".inst 0xD4000003" : "+r"(r0), "+r"(r1), "+r"(r2), "+r"(r3) : : "memory");
   }
-  return {x0, x1, x2, x3};
+  return {r0, r1, r2, r3};
 }
 
 namespace psci {

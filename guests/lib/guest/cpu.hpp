@@ -9,11 +9,11 @@
 #include "guest/offsets.h"
 
 // `name` as the assembler knows it, or S<op0>_<op1>_C<n>_C<m>_<op2>.
-#define GUEST_READ(name)                                        \
-  ([]() noexcept {                                              \
-    ::guest::u64 value_;                                        \
-    asm volatile("mrs %0, " #name : "=r"(value_) : : "memory"); \
-    return value_;                                              \
+#define GUEST_READ(name)                                            \
+  ([]() noexcept {                                                  \
+    ::guest::u64 guest_read;                                        \
+    asm volatile("mrs %0, " #name : "=r"(guest_read) : : "memory"); \
+    return guest_read;                                              \
   }())
 #define GUEST_WRITE(name, value) \
   asm volatile("msr " #name ", %x0" : : "rZ"(static_cast<::guest::u64>(value)) : "memory")

@@ -84,7 +84,7 @@ class StormDetector {
   void reset() noexcept { *this = {}; }
 
  private:
-  void restart(const trace::Record& sample) noexcept;
+  void restart(const trace::Record& record) noexcept;
 
   Storm storm_{};
   std::uint64_t in_sync_slot_{};

@@ -31,7 +31,7 @@ struct Stage2Tables {
     case stage2::WalkOutcome::unreadable: return {false, std::nullopt, "the stage-2 descriptor cannot be read"};
     case stage2::WalkOutcome::translated: break;
   }
-  const unsigned xn = static_cast<unsigned>(walk.descriptor.raw >> 53 & 3);
+  const auto xn = static_cast<unsigned>(walk.descriptor.raw >> 53 & 3);
   const bool execute = xn == 0 || (el == 0 ? xn == 1 : xn == 3);
   switch (access) {
     case stage1::Access::read:

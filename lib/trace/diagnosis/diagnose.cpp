@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which rules look at what, and what several of them say.
+#include <type_traits>
+
 #include "arm_vcpu/trace/backtrace.hpp"
 #include "opcode.hpp"
 #include "rules.hpp"
@@ -127,6 +129,8 @@ void explain(const CapturedState& state, const trigger::Inspection&, DiagnosisLi
 
 }  // namespace
 
+static_assert(std::is_trivially_copyable_v<Trigger>);  // so it always holds one of them
+// NOLINTNEXTLINE(bugprone-exception-escape): std::visit() throws for a variant that holds nothing
 void diagnose(const CapturedState& state, const Trigger& why, DiagnosisList& out) noexcept {
   out.clear();
   std::visit([&](const auto& trigger) { explain(state, trigger, out); }, why);

@@ -313,7 +313,7 @@ void check_memory_nodes(const CapturedState& state, DiagnosisList& out) noexcept
     for (const RamRange& ram : vm.ram) {
       report.value("RAM", ram.ipa, Evidence::Form::hex, "{}, {:x} bytes", ram.name, ram.bytes);
     }
-    add_walks(report, state, std::nullopt, *outside);
+    add_walks(report, state, std::nullopt, outside);
     report.done(out);
     return;
   }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // HVC and SMC: PSCI and the SMC Calling Convention.
+#include <algorithm>
+
 #include "arm_vcpu/arch/smccc.hpp"
 #include "arm_vcpu/trace/explain_calls.hpp"
 #include "opcode.hpp"
@@ -100,10 +102,8 @@ void add_hcr(Report& report, const CapturedState& state) noexcept {
 // --- AV0026 ---------------------------------------------------------------------------------------------------------
 
 bool is_cpu(std::span<const std::uint64_t> affinities, std::uint64_t target) noexcept {
-  for (const std::uint64_t affinity : affinities) {
-    if ((affinity & kPsciAffinityMask) == target) return true;
-  }
-  return false;
+  return std::ranges::any_of(affinities,
+                             [target](std::uint64_t mpidr) { return (mpidr & kPsciAffinityMask) == target; });
 }
 
 void explain_cpu_on(const CapturedState& state, const Call& why, DiagnosisList& out) noexcept {

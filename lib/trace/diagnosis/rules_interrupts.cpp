@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Timers, list registers, scheduling: what goes wrong without an exception.
+#include <algorithm>
+
 #include "arm_vcpu/vm/timer.hpp"
 #include "rules.hpp"
 
@@ -43,10 +45,9 @@ const InterruptView* irq_of(const CapturedState& state, std::uint32_t intid) noe
 }
 
 bool in_list_register(const CapturedState& state, std::uint32_t intid) noexcept {
-  for (const gic::IchLr lr : state.interrupts->lr) {
-    if (lr.get<gic::IchLr::State>() != gic::LrState::invalid && lr.get<gic::IchLr::vINTID>() == intid) return true;
-  }
-  return false;
+  return std::ranges::any_of(state.interrupts->lr, [intid](gic::IchLr lr) {
+    return lr.get<gic::IchLr::State>() != gic::LrState::invalid && lr.get<gic::IchLr::vINTID>() == intid;
+  });
 }
 
 void add_list_registers(Report& report, const InterruptSnapshot& interrupts) noexcept {

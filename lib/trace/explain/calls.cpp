@@ -2,6 +2,7 @@
 #include "arm_vcpu/trace/explain_calls.hpp"
 
 #include <cstddef>
+#include <span>
 
 #include "arm_vcpu/text.hpp"
 
@@ -60,7 +61,7 @@ Since since(PsciFunction function) noexcept {
   return {};
 }
 
-void append_function(TextBuffer& out, FunctionId id, const std::uint64_t* values) noexcept {
+void append_function(TextBuffer& out, FunctionId id, std::span<const std::uint64_t> values) noexcept {
   const PsciFunction function{id.get<FunctionId::Number>()};
   const Since version = since(function);
   const bool is64 = id.get<FunctionId::SMC64>();
@@ -76,7 +77,7 @@ void append_function(TextBuffer& out, FunctionId id, const std::uint64_t* values
   for (const CallRow& row : rows_of(function)) {
     if (row.kind != CallRow::Kind::argument) continue;
     const char prefix = is64 ? 'X' : 'W';
-    if (values != nullptr) {
+    if (index < values.size()) {
       const std::uint64_t value = is64 ? values[index] : values[index] & 0xFFFF'FFFF;
       format_to(out, "  {}{} {} = {:x}: {}\n", prefix, index + 1, row.name, value, row.text);
     } else {
@@ -95,7 +96,7 @@ void append_function(TextBuffer& out, FunctionId id, const std::uint64_t* values
   }
 }
 
-void append_any(TextBuffer& out, FunctionId id, const std::uint64_t* values) noexcept {
+void append_any(TextBuffer& out, FunctionId id, std::span<const std::uint64_t> values) noexcept {
   const std::string_view name = name_of(id);
   format_to(out, "{:x}: {}\n", id.raw, name.empty() ? std::string_view{"no function that this library knows"} : name);
   format_to(out, "  range: {}\n", range_of(id));
@@ -176,7 +177,7 @@ std::string_view range_of(FunctionId id) noexcept {
 }
 
 void append_call(TextBuffer& out, FunctionId id) noexcept {
-  append_any(out, id, nullptr);
+  append_any(out, id, {});
 }
 
 void append_call(TextBuffer& out, FunctionId id, std::uint64_t x1, std::uint64_t x2, std::uint64_t x3) noexcept {

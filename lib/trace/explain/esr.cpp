@@ -219,7 +219,7 @@ void append_esr(TextBuffer& out, std::uint64_t esr, bool all) noexcept {
   for (std::string_view rest = meaning.view(); !rest.empty();) {
     const std::size_t end = rest.find('\n');
     format_to(out, "  {}\n", rest.substr(0, end));
-    rest.remove_prefix(end == rest.npos ? rest.size() : end + 1);
+    rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
   }
 }
 

@@ -81,7 +81,8 @@ constexpr bool same(std::string_view table, std::string_view given, std::string_
 // "ICH_LR3_EL2" for "ICH_LR<n>_EL2".
 constexpr bool same_numbered(std::string_view table, std::string_view given) noexcept {
   const std::size_t at = table.find("<n>");
-  if (at == table.npos || given.size() < at || !same(table.substr(0, at), given.substr(0, at), "")) return false;
+  if (at == std::string_view::npos || given.size() < at) return false;
+  if (!same(table.substr(0, at), given.substr(0, at), "")) return false;
   std::size_t digits = at;
   while (digits < given.size() && is_digit(given[digits])) ++digits;
   const std::string_view rest = given.substr(digits);

@@ -154,9 +154,11 @@ void trap_memory_registers(bool trap) noexcept {
       row(MAIR_EL1) row(AMAIR_EL1) row(CONTEXTIDR_EL1)
 
 bool is_memory_register(SysRegId id) noexcept {
-#define VCPU_ROW(name) id == sysreg::name ||
-  return VCPU_EACH_MEMORY_REGISTER(VCPU_ROW) false;
+#define VCPU_ROW(name) \
+  if (id == sysreg::name) return true;
+  VCPU_EACH_MEMORY_REGISTER(VCPU_ROW)
 #undef VCPU_ROW
+  return false;
 }
 
 void write_memory_register(SysRegId id, std::uint64_t value) noexcept {

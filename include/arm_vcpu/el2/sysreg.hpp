@@ -12,11 +12,11 @@
 // A register's name goes into the instruction, so it must be a token and these two must be macros. Any name the
 // assembler knows will do: `hcr_el2`, or S3_4_C12_C11_0 for a register newer than the assembler.
 // Reads and writes are volatile: they keep their order among themselves. A write takes effect at the next isb().
-#define VCPU_READ_SYSREG(name)                                                  \
-  (__extension__({                                                              \
-    std::uint64_t vcpu_sysreg_value_;                                           \
-    __asm__ volatile("mrs %0, " #name : "=r"(vcpu_sysreg_value_) : : "memory"); \
-    vcpu_sysreg_value_;                                                         \
+#define VCPU_READ_SYSREG(name)                                                \
+  (__extension__({                                                            \
+    std::uint64_t vcpu_sysreg_read;                                           \
+    __asm__ volatile("mrs %0, " #name : "=r"(vcpu_sysreg_read) : : "memory"); \
+    vcpu_sysreg_read;                                                         \
   }))
 #define VCPU_WRITE_SYSREG(name, value) \
   __asm__ volatile("msr " #name ", %x0" : : "rZ"(static_cast<std::uint64_t>(value)) : "memory")

@@ -5,6 +5,8 @@ extern "C" {
 #include <libfdt.h>
 }
 
+#include <algorithm>
+
 #include "arm_vcpu/vm/device_tree_structure.hpp"
 
 namespace arm_vcpu::hv::dt {
@@ -126,10 +128,7 @@ std::optional<Range> Node::registers(unsigned index) const noexcept {
 }
 
 bool Node::is_gic_v2() const noexcept {
-  for (const char* compatible : kGicV2Compatibles) {
-    if (is_compatible(compatible)) return true;
-  }
-  return false;
+  return std::ranges::any_of(kGicV2Compatibles, [this](const char* compatible) { return is_compatible(compatible); });
 }
 
 std::optional<Interrupt> Node::interrupt(unsigned index) const noexcept {

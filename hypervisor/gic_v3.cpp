@@ -245,13 +245,13 @@ Acknowledged V3::acknowledge() noexcept {
   return intid >= 1020 && intid <= 1023 ? kSpurious : intid;
 }
 
-void V3::priority_drop(Acknowledged intid) noexcept {
-  VCPU_WRITE_SYSREG(icc_eoir1_el1, intid);
+void V3::priority_drop(Acknowledged acknowledged) noexcept {
+  VCPU_WRITE_SYSREG(icc_eoir1_el1, acknowledged);
   el2::isb();
 }
 
-void V3::deactivate(Acknowledged intid) noexcept {
-  VCPU_WRITE_SYSREG(icc_dir_el1, intid);
+void V3::deactivate(Acknowledged acknowledged) noexcept {
+  VCPU_WRITE_SYSREG(icc_dir_el1, acknowledged);
   el2::isb();
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vm_doctor.hpp"
 
+#include <algorithm>
+
 #include "arm_vcpu/el2/sysreg.hpp"
 #include "arm_vcpu/trace/diagnosis_replay.hpp"
 #include "console.hpp"
@@ -268,10 +270,7 @@ bool VmDoctor::sleeps_for_good(const VcpuSlot& slot) noexcept {
   for (const VgicIrq& irq : vm_.vgic_cpus_[slot.index].irqs) {
     if (irq.enabled && !irq.by_source) return false;  // SGIs of a GICv2 are always enabled; nobody is there to send one
   }
-  for (const VgicIrq& irq : vm_.vgic_spis_) {
-    if (irq.enabled) return false;
-  }
-  return true;
+  return std::ranges::none_of(vm_.vgic_spis_, [](const VgicIrq& irq) { return irq.enabled; });
 }
 
 // What a guest is refused, it can be refused a million times a second, and an examination takes a millisecond under a

@@ -36,7 +36,7 @@ struct Panic {
 
 std::optional<std::uint64_t> hex_after(std::string_view text, std::string_view label) {
   const std::size_t at = text.find(label);
-  if (at == text.npos) return std::nullopt;
+  if (at == std::string_view::npos) return std::nullopt;
   text.remove_prefix(at + label.size());
   if (text.starts_with("0x")) text.remove_prefix(2);
   std::uint64_t value{};
@@ -49,7 +49,7 @@ Panic parse_panic(const std::string& path) {
   const MappedFile file{path};
   const std::string_view log{reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
   const std::size_t start = log.rfind("EL2 took an exception");
-  if (start == log.npos) throw Failure(fmt::format("{}: no report of a panic in it", path));
+  if (start == std::string_view::npos) throw Failure(fmt::format("{}: no report of a panic in it", path));
   Panic panic;
   bool listing = false;
   for (std::size_t at = start; at < log.size();) {

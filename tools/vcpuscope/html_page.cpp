@@ -124,7 +124,9 @@ json latency(const Statistics& statistics) {
 
 // Text inside a script element ends at the first "</script", wherever it stands.
 std::string for_script(std::string text) {
-  for (std::size_t at = text.find("</"); at != text.npos; at = text.find("</", at + 3)) text.insert(at + 1, 1, '\\');
+  for (std::size_t at = text.find("</"); at != std::string::npos; at = text.find("</", at + 3)) {
+    text.insert(at + 1, 1, '\\');
+  }
   return text;
 }
 

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdint>
 #include <string_view>
+#include <type_traits>
 
 #include "arm_vcpu/arch/bits.hpp"
 #include "arm_vcpu/arch/esr.hpp"
@@ -103,7 +104,8 @@ struct FieldView {
 // Calls `visitor(const FieldView&)` for each field that is there, from the highest bit down, and for reserved bits that
 // do not hold what they should.
 template <class Visitor>
-void visit(const Register& reg, std::uint64_t raw, Visitor&& visitor) noexcept {
+void visit(const Register& reg, std::uint64_t raw,
+           Visitor&& visitor) noexcept(std::is_nothrow_invocable_v<Visitor, const FieldView&>) {
   std::uint64_t known = reg.bits() == 64 ? 0 : ~bits::mask(reg.bits() - 1, 0);
   for (const Row& row : reg) {
     if (row.row == RowKind::field && row.present_in(raw)) {

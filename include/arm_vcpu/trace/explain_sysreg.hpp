@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 #include <string_view>
+#include <type_traits>
 
 #include "arm_vcpu/arch/sysreg_id.hpp"
 
@@ -55,7 +56,8 @@ struct Trap {
 // Calls `visitor(control)` for each control, "HCR_EL2.TVM" and the like, that makes this access of EL1 or EL0 trap to
 // EL2.
 template <class Visitor>
-void for_each_trap(SysRegId id, bool read, Visitor&& visitor) noexcept {
+void for_each_trap(SysRegId id, bool read,
+                   Visitor&& visitor) noexcept(std::is_nothrow_invocable_v<Visitor, std::string_view>) {
   for (const Trap& trap : traps()) {
     if (trap.covers(id, read)) visitor(trap.control);
   }

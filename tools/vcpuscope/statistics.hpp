@@ -37,7 +37,7 @@ class Statistics {
   };
 
   // Reads the file once.
-  Statistics(const TraceFile& file, const SelectionOptions& selection);
+  Statistics(const TraceFile& file, const SelectionOptions& options);
 
   [[nodiscard]] const TraceFile& file() const noexcept { return file_; }
   [[nodiscard]] std::uint64_t records() const noexcept { return records_; }

@@ -36,7 +36,7 @@ std::string rt_name(unsigned rt) {
 
 // The reasons' names: tables of the library, and what they do not name.
 const std::array<std::string, 256>& names() {
-  static const auto kNames = [] {
+  static const auto all = [] {
     std::array<std::string, 256> list;
     for (unsigned i = 0; i < kExitKindCount; ++i) list[i] = name_of(static_cast<ExitKind>(i));
     list[static_cast<unsigned>(Reason::psci)] = "Psci";
@@ -51,7 +51,7 @@ const std::array<std::string, 256>& names() {
     }
     return list;
   }();
-  return kNames;
+  return all;
 }
 
 void describe_abort(Syndrome& s, const Record& record, bool is_fetch) {

@@ -139,7 +139,7 @@ class Deadlines {
     if (where_[place] == 0) {
       const unsigned index = size_++;
       put(index, static_cast<std::uint8_t>(place));
-      if (index != 0) rise(index);
+      if (index != 0 && at < when_[heap_[(index - 1) / 2]]) rise(index);  // most are later than their parent
     } else {
       const unsigned index = where_[place] - 1U;
       rise(index);

@@ -21,7 +21,7 @@ class LateArray {
   void construct(std::size_t index, Args&&... args) noexcept {
     std::construct_at(&slots_[index].value, std::forward<Args>(args)...);
   }
-  [[nodiscard]] static constexpr std::size_t size() noexcept { return N; }
+  [[nodiscard]] constexpr std::size_t size() const noexcept { return N; }
   [[nodiscard]] T& operator[](std::size_t index) noexcept { return slots_[index].value; }
 
  private:

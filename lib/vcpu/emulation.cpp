@@ -110,22 +110,22 @@ void Emulation::put(unsigned offset, unsigned bytes, std::uint64_t value) noexce
 
 // As the register holds it. In big-endian order the last byte is the least significant one.
 Emulation::Vector Emulation::image(unsigned element) const noexcept {
-  const unsigned bytes = element_bytes();
-  if (bytes == sizeof(Vector)) {
+  if (op_.size == 4) {
     const Vector value{memory_[2 * element], memory_[2 * element + 1]};
     return big_endian_ ? Vector{__builtin_bswap64(value[1]), __builtin_bswap64(value[0])} : value;
   }
+  const unsigned bytes = element_bytes();
   const std::uint64_t value = get(element * bytes, bytes);
   return {big_endian_ ? __builtin_bswap64(value) >> (64 - 8 * bytes) : value, 0};
 }
 
 void Emulation::set_image(unsigned element, const Vector& value) noexcept {
-  const unsigned bytes = element_bytes();
-  if (bytes == sizeof(Vector)) {
+  if (op_.size == 4) {
     memory_[2 * element] = big_endian_ ? __builtin_bswap64(value[1]) : value[0];
     memory_[2 * element + 1] = big_endian_ ? __builtin_bswap64(value[0]) : value[1];
     return;
   }
+  const unsigned bytes = element_bytes();
   put(element * bytes, bytes, big_endian_ ? __builtin_bswap64(value[0]) >> (64 - 8 * bytes) : value[0]);
 }
 
@@ -175,7 +175,7 @@ void Emulation::complete(std::uint64_t value) noexcept {
 
 // An atomic has read: what it writes, if it does.
 void Emulation::combine() noexcept {
-  const unsigned width = op_.size < 3 ? 8 * element_bytes() : 64;  // no general register has more
+  const unsigned width = 8 * element_bytes();
   const std::uint64_t ones = bits::mask(width - 1, 0);
   for (unsigned i = 0; i < op_.registers; ++i) old_[i] = image(i)[0];
   if (op_.operation == Operation::compare_and_swap) {

@@ -48,7 +48,8 @@ struct VcpuSlot {
   StolenTime stolen_time;
   VcpuWatch watch;
   std::array<std::uint64_t, kExitKindCount> exits{};
-  // Accesses to devices and waits that were answered without the loop: Aarch64VCpu::handled_exits() has them, `exits` has not.
+  // Accesses to devices and waits that were answered without the loop: Aarch64VCpu::handled_exits() has them, `exits`
+  // has not.
   std::uint64_t answered_reads{};
   std::uint64_t answered_writes{};
   std::uint64_t answered_waits{};

@@ -12,7 +12,6 @@ from .walks import Unreadable
 
 VMS = "arm_vcpu::hv::(anonymous namespace)::g_vms"
 VM_COUNT = "arm_vcpu::hv::(anonymous namespace)::g_vm_count"
-CPUS = "arm_vcpu::hv::(anonymous namespace)::g_cpus"
 VECTORS_BYTES = 0x800
 SYNC_SLOT, IRQ_SLOT = 0x400, 0x480
 SLOT_BRANCH = 17 * 4  # the slot's last instruction, behind 16 stores and the kind

@@ -221,6 +221,30 @@ TEST(VgicRegisters, RouterInWholeAndHalves) {
   EXPECT_EQ(m.read(0, ipa + 8, doubleword), 0U);
 }
 
+TEST(VgicRegisters, WhatIsBeyondTheWidthIsDropped) {
+  constexpr std::uint64_t kAbove = ~std::uint64_t{0} << 32;
+  Machine m{{.enabled = false}};
+  const std::uint64_t router = kGicd + gic::GICD_IROUTER + 8 * 40;
+  m.write32(0, router, kAbove | 0x34);
+  EXPECT_EQ(m.read(0, router, doubleword), 0x34U);
+  m.write32(0, router + 4, kAbove | 0x12);
+  EXPECT_EQ(m.read(0, router, doubleword), 0x12'0000'0034U);
+  for (const std::uint64_t base : {kGicd + 4, sgi_base(0)}) {
+    m.write32(0, base + gic::GIC_ISENABLER, kAbove | 0x10000);
+    EXPECT_EQ(m.read32(0, base + gic::GIC_ISENABLER), 0x10000U);
+    m.write32(0, base + gic::GIC_ISENABLER, kAbove);
+    EXPECT_EQ(m.read32(0, base + gic::GIC_ISENABLER), 0x10000U);
+    m.write32(0, base + gic::GIC_IGROUPR, kAbove | 0x3);
+    EXPECT_EQ(m.read32(0, base + gic::GIC_IGROUPR), 0x3U) << "of which zeros have a meaning";
+  }
+  EXPECT_EQ(m.read32(0, kGicd + gic::GIC_ISENABLER + 8), 0U);
+  m.write(0, kGicd + gic::GIC_IPRIORITYR + 40, byte, 0xFFFF'FFFF'FFFF'FF10);
+  EXPECT_EQ(m.read32(0, kGicd + gic::GIC_IPRIORITYR + 40), 0x10U);
+  m.write32(0, kGicd + gic::GIC_ICFGR + 8, kAbove | 0x2);
+  EXPECT_EQ(m.read32(0, kGicd + gic::GIC_ICFGR + 12), 0U);
+  EXPECT_EQ(m.read32(0, kGicd + gic::GIC_ICFGR + 8), 0x2U);
+}
+
 TEST(VgicRegisters, ResetPutsEverythingBack) {
   Machine m{{.cpus = 2}};
   for (const unsigned intid : {3U, 20U, 40U}) {

@@ -41,7 +41,7 @@ class Emulation {
   };
 
   Emulation() = default;
-  Emulation(const a64::LoadStore& instruction, const Inputs& inputs) noexcept;
+  Emulation(const a64::LoadStore& instruction, const Inputs& in) noexcept;
 
   [[nodiscard]] const a64::LoadStore& instruction() const noexcept { return op_; }
   // Where the access begins, as the instruction computes it, and how many bytes it has.

@@ -10,16 +10,23 @@ namespace arm_vcpu {
 
 class TextBuffer;
 
-// Which of the optional groups are switched.
-struct GuestRegisterGroups {
-  bool cntp : 1 {};
-  bool pauth : 1 {};
-  bool scxtnum : 1 {};
-  bool tpidr2 : 1 {};
-  bool mte : 1 {};
-  std::uint8_t unused : 3 {};
+enum class SysRegGroup : std::uint8_t { control, el1, cntp, pauth, pauth_ia, scxtnum, tpidr2, mte };
 
-  friend constexpr bool operator==(const GuestRegisterGroups&, const GuestRegisterGroups&) noexcept = default;
+// Which of the optional groups are switched.
+class GuestRegisterGroups {
+ public:
+  [[nodiscard]] constexpr GuestRegisterGroups with(SysRegGroup group, bool is_switched = true) const noexcept {
+    GuestRegisterGroups more = *this;
+    if (is_switched) more.bits_ = static_cast<std::uint8_t>(more.bits_ | 1U << static_cast<unsigned>(group));
+    return more;
+  }
+  [[nodiscard]] constexpr bool has(SysRegGroup group) const noexcept {
+    return (bits_ >> static_cast<unsigned>(group) & 1) != 0;
+  }
+  friend constexpr bool operator==(GuestRegisterGroups, GuestRegisterGroups) noexcept = default;
+
+ private:
+  std::uint8_t bits_{};
 };
 
 struct GuestSystemRegisters {
@@ -29,19 +36,17 @@ struct GuestSystemRegisters {
 
   // Reads the guest's own registers from this CPU into here: not the IA key, and of the control registers only
   // HCR_EL2.VSE, whether a virtual SError is still pending. EL2 only.
-  void store(const GuestRegisterGroups& has) noexcept;
+  void store(GuestRegisterGroups groups) noexcept;
 
   // Writes all but the IA key to this CPU. EL2 only. The caller's ISB, or the ERET that enters the guest, makes them
   // take effect.
-  void restore(const GuestRegisterGroups& has) const noexcept;
+  void restore(GuestRegisterGroups groups) const noexcept;
 };
 
 // store() of `from`, and restore() of `to` on the same CPU. The timers of `from` are off before those of `to` are
 // written: nothing fires in between.
-void exchange(GuestSystemRegisters& from, const GuestRegisterGroups& from_has, const GuestSystemRegisters& to,
-              const GuestRegisterGroups& to_has) noexcept;
-
-enum class SysRegGroup : std::uint8_t { control, el1, cntp, pauth, pauth_ia, scxtnum, tpidr2, mte };
+void exchange(GuestSystemRegisters& from, GuestRegisterGroups from_groups, const GuestSystemRegisters& to,
+              GuestRegisterGroups to_groups) noexcept;
 
 // One row of the table, for dumps, debuggers and tools.
 struct GuestSysRegInfo {

@@ -236,7 +236,7 @@ class Aarch64VCpu final : VCpuContext {
   // Whether the guest sees performance monitors.
   [[nodiscard]] bool has_pmu() const noexcept { return has_pmu_; }
   // Whether the guest sees allocation tags.
-  [[nodiscard]] bool has_mte() const noexcept { return groups_.mte; }
+  [[nodiscard]] bool has_mte() const noexcept { return groups_.has(SysRegGroup::mte); }
   [[nodiscard]] std::uint64_t mpidr() const noexcept { return config_.mpidr_el1; }
   [[nodiscard]] unsigned index() const noexcept { return setup_.index; }
   [[nodiscard]] const Capabilities& capabilities() const noexcept { return capabilities_; }  // as of setup()

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // The vCPU's seam (vcpu/hw.hpp) with instructions.
-#include <bit>
 #include <cstddef>
 
 #include "arm_vcpu/el2/gic_v2.hpp"
@@ -258,61 +257,49 @@ template <unsigned Groups, std::size_t Begin = 0>
 
 namespace {
 
-// Group n is bit n: so each is one test.
-constexpr unsigned bits_of(const GuestRegisterGroups& has) noexcept {
-  return std::bit_cast<std::uint8_t>(has);
-}
-constexpr unsigned kCntp = bits_of({.cntp = true});
-constexpr unsigned kPauth = bits_of({.pauth = true});
-constexpr unsigned kScxtnum = bits_of({.scxtnum = true});
-constexpr unsigned kTpidr2 = bits_of({.tpidr2 = true});
-constexpr unsigned kMte = bits_of({.mte = true});
-
-[[gnu::always_inline]] inline void store_all(GuestSystemRegisters& to, unsigned has) noexcept {
-  if ((has & kMte) != 0) {
+[[gnu::always_inline]] inline void store_all(GuestSystemRegisters& to, GuestRegisterGroups groups) noexcept {
+  if (groups.has(SysRegGroup::mte)) {
     // Tag check faults that are reported asynchronously are in TFSR_EL1 and TFSRE0_EL1 only behind a barrier: the entry
     // to EL2 has not synchronised them, because SCTLR_EL2.ITFSB is 0. [armarm] "Asynchronous Tag Check Faults"
     el2::dsb_nsh();
     el2::isb();
   }
   to.hcr_el2 = Hcr::from(to.hcr_el2).with<Hcr::VSE>(Hcr::from(VCPU_READ_SYSREG(hcr_el2)).get<Hcr::VSE>()).raw;
-  if ((has & kCntp) != 0) {
+  if (groups.has(SysRegGroup::cntp)) {
     store_groups<groups_of(SysRegGroup::el1, SysRegGroup::cntp)>(to);
   } else {
     store_groups<groups_of(SysRegGroup::el1)>(to);
   }
-  if ((has & kPauth) != 0) store_groups<groups_of(SysRegGroup::pauth)>(to);
-  if ((has & kScxtnum) != 0) store_groups<groups_of(SysRegGroup::scxtnum)>(to);
-  if ((has & kTpidr2) != 0) store_groups<groups_of(SysRegGroup::tpidr2)>(to);
-  if ((has & kMte) != 0) store_groups<groups_of(SysRegGroup::mte)>(to);
+  if (groups.has(SysRegGroup::pauth)) store_groups<groups_of(SysRegGroup::pauth)>(to);
+  if (groups.has(SysRegGroup::scxtnum)) store_groups<groups_of(SysRegGroup::scxtnum)>(to);
+  if (groups.has(SysRegGroup::tpidr2)) store_groups<groups_of(SysRegGroup::tpidr2)>(to);
+  if (groups.has(SysRegGroup::mte)) store_groups<groups_of(SysRegGroup::mte)>(to);
 }
 
-[[gnu::always_inline]] inline void restore_all(const GuestSystemRegisters& from, unsigned has) noexcept {
-  if ((has & kCntp) != 0) {
+[[gnu::always_inline]] inline void restore_all(const GuestSystemRegisters& from, GuestRegisterGroups groups) noexcept {
+  if (groups.has(SysRegGroup::cntp)) {
     restore_groups<groups_of(SysRegGroup::control, SysRegGroup::el1, SysRegGroup::cntp)>(from);
   } else {
     restore_groups<groups_of(SysRegGroup::control, SysRegGroup::el1)>(from);
   }
-  if ((has & kPauth) != 0) restore_groups<groups_of(SysRegGroup::pauth)>(from);
-  if ((has & kScxtnum) != 0) restore_groups<groups_of(SysRegGroup::scxtnum)>(from);
-  if ((has & kTpidr2) != 0) restore_groups<groups_of(SysRegGroup::tpidr2)>(from);
-  if ((has & kMte) != 0) restore_groups<groups_of(SysRegGroup::mte)>(from);
+  if (groups.has(SysRegGroup::pauth)) restore_groups<groups_of(SysRegGroup::pauth)>(from);
+  if (groups.has(SysRegGroup::scxtnum)) restore_groups<groups_of(SysRegGroup::scxtnum)>(from);
+  if (groups.has(SysRegGroup::tpidr2)) restore_groups<groups_of(SysRegGroup::tpidr2)>(from);
+  if (groups.has(SysRegGroup::mte)) restore_groups<groups_of(SysRegGroup::mte)>(from);
 }
 
 }  // namespace
 
-void GuestSystemRegisters::store(const GuestRegisterGroups& has) noexcept {
-  store_all(*this, bits_of(has));
+void GuestSystemRegisters::store(GuestRegisterGroups groups) noexcept {
+  store_all(*this, groups);
 }
 
-void GuestSystemRegisters::restore(const GuestRegisterGroups& has) const noexcept {
-  restore_all(*this, bits_of(has));
+void GuestSystemRegisters::restore(GuestRegisterGroups groups) const noexcept {
+  restore_all(*this, groups);
 }
 
-void exchange(GuestSystemRegisters& from, const GuestRegisterGroups& from_has, const GuestSystemRegisters& to,
-              const GuestRegisterGroups& to_has) noexcept {
-  const unsigned from_groups = bits_of(from_has);
-  const unsigned to_groups = bits_of(to_has);
+void exchange(GuestSystemRegisters& from, GuestRegisterGroups from_groups, const GuestSystemRegisters& to,
+              GuestRegisterGroups to_groups) noexcept {
   // Nothing fires while the next one's are written. Should the line of a timer come up for a moment because its control
   // and its compare value are not written in this order, EL2 takes no interrupt, and it is down before the ERET.
   const auto stop_timers = [](bool has_physical) noexcept {
@@ -320,13 +307,14 @@ void exchange(GuestSystemRegisters& from, const GuestRegisterGroups& from_has, c
     if (has_physical) VCPU_WRITE_SYSREG(cntp_ctl_el0, 0);
   };
   // What most CPUs have, without a question for each group.
-  if (from_groups == kCntp && to_groups == kCntp) {
-    store_all(from, kCntp);
+  constexpr GuestRegisterGroups kUsual = GuestRegisterGroups{}.with(SysRegGroup::cntp);
+  if (from_groups == kUsual && to_groups == kUsual) {
+    store_all(from, kUsual);
     stop_timers(true);
-    restore_all(to, kCntp);
+    restore_all(to, kUsual);
   } else {
     store_all(from, from_groups);
-    stop_timers((from_groups & kCntp) != 0);
+    stop_timers(from_groups.has(SysRegGroup::cntp));
     restore_all(to, to_groups);
   }
 }

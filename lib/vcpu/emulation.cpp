@@ -38,7 +38,7 @@ std::uint64_t base_of(const LoadStore& op, const Emulation::Inputs& in) noexcept
 Emulation::Emulation(const LoadStore& instruction, const Inputs& in) noexcept
     : op_{instruction}, big_endian_{in.big_endian} {
   const std::uint64_t base = base_of(op_, in);
-  std::uint64_t offset = static_cast<std::uint64_t>(std::int64_t{op_.offset});
+  auto offset = static_cast<std::uint64_t>(std::int64_t{op_.offset});
   if (op_.form == Form::register_offset) offset = extend_index(in.gpr(op_.rm), op_.extend, op_.shift);
   if (op_.form == Form::post_register) offset = in.gpr(op_.rm);
   written_back_ = base + offset;

@@ -298,31 +298,31 @@ Result<> pend_in_list_register(std::uint32_t intid) noexcept {
 
 }  // namespace hw
 
-void GuestSystemRegisters::store(const GuestRegisterGroups& has) noexcept {
+void GuestSystemRegisters::store(GuestRegisterGroups groups) noexcept {
   const GuestSystemRegisters before = *this;
   *this = fake::cpu().live;
   for (const GuestSysRegInfo& row : guest_sysreg_table()) {
     if (row.group == SysRegGroup::control || row.group == SysRegGroup::pauth_ia ||
-        (row.group == SysRegGroup::mte && !has.mte)) {
+        (row.group == SysRegGroup::mte && !groups.has(SysRegGroup::mte))) {
       this->*row.member = before.*row.member;
     }
   }
   hcr_el2 = Hcr::from(hcr_el2).with<Hcr::VSE>(fake::cpu().serror_pending).raw;
 }
-void GuestSystemRegisters::restore(const GuestRegisterGroups& has) const noexcept {
+void GuestSystemRegisters::restore(GuestRegisterGroups groups) const noexcept {
   const GuestSystemRegisters before = fake::cpu().live;
   fake::cpu().live = *this;
   for (const GuestSysRegInfo& row : guest_sysreg_table()) {
-    if (row.group == SysRegGroup::mte && !has.mte) {
+    if (row.group == SysRegGroup::mte && !groups.has(SysRegGroup::mte)) {
       fake::cpu().live.*row.member = before.*row.member;
     }
   }
 }
 
-void exchange(GuestSystemRegisters& from, const GuestRegisterGroups& from_has, const GuestSystemRegisters& to,
-              const GuestRegisterGroups& to_has) noexcept {
-  from.store(from_has);
-  to.restore(to_has);
+void exchange(GuestSystemRegisters& from, GuestRegisterGroups from_groups, const GuestSystemRegisters& to,
+              GuestRegisterGroups to_groups) noexcept {
+  from.store(from_groups);
+  to.restore(to_groups);
 }
 
 }  // namespace arm_vcpu

@@ -125,15 +125,16 @@ Result<> Aarch64VCpu::setup(const Aarch64VCpuSetupConfig& config) noexcept {
   has_pmu_ = config.pmu && caps.pmu();
   has_fp_ = caps.fp();
   // Without fine-grained traps nothing keeps the guest from TPIDR2_EL0, so it gets one of its own.
-  groups_ = {.cntp = config.passthrough_timer,
-             .pauth = caps.pauth(),
-             .scxtnum = caps.scxtnum(),
-             .tpidr2 = caps.sme() && !caps.fgt(),
-             .mte = config.mte && caps.mte()};
+  groups_ = GuestRegisterGroups{}
+                .with(SysRegGroup::cntp, config.passthrough_timer)
+                .with(SysRegGroup::pauth, caps.pauth())
+                .with(SysRegGroup::scxtnum, caps.scxtnum())
+                .with(SysRegGroup::tpidr2, caps.sme() && !caps.fgt())
+                .with(SysRegGroup::mte, config.mte && caps.mte());
   const GuestIdLimits shown{.ipa_bits = config.ipa_bits != 0 ? config.ipa_bits : caps.pa_bits(),
                             .pmu = has_pmu_,
                             .sve = has_sve(),
-                            .mte = groups_.mte,
+                            .mte = has_mte(),
                             .gic_system_registers = !caps.id.has_gich};
   for (unsigned i = 0; i < id_registers_.size(); ++i) {
     const SysRegId id{3, 0, 0, 1 + i / 8, i % 8};
@@ -153,7 +154,7 @@ void Aarch64VCpu::reset_registers() noexcept {
   registers_ = GuestSystemRegisters{};
   registers_.vttbr_el2 = vttbr;
   registers_.vtcr_el2 = vtcr;
-  registers_.hcr_el2 = guest_hcr(setup_, capabilities_, groups_.mte).raw;
+  registers_.hcr_el2 = guest_hcr(setup_, capabilities_, has_mte()).raw;
   registers_.cptr_el2 = guest_cptr(capabilities_).raw;
   registers_.mdcr_el2 = guest_mdcr(capabilities_).raw;
   registers_.vpidr_el2 = capabilities_.id.midr_el1;
@@ -270,7 +271,7 @@ Result<> Aarch64VCpu::set_ept_root(Stage2Root root) noexcept {
                             .with<Mdcr::TPMCR>(!pmu_is_live_)
                             .raw;
   registers_.mdscr_el1 = debug_.hardware_mdscr();
-  const bool pauth = groups_.pauth;
+  const bool pauth = groups_.has(SysRegGroup::pauth);
   registers_.restore(groups_);
   if (debug_.in_use()) {
     hw::load_debug(debug_);
@@ -328,9 +329,9 @@ Result<> Aarch64VCpu::unbind(Next next) noexcept {
   recorder::hand_over(*this, next);
   next.registers_.cptr_el2 = next.cptr_when(cpu.fp_owner_ == &next);
   exchange(registers_, groups_, next.registers_, next.groups_);
-  if (groups_.pauth) keep_ia_key();
+  if (groups_.has(SysRegGroup::pauth)) keep_ia_key();
   // With a key of EL2's own the guest's is in the context, and the vector writes it.
-  if (next.groups_.pauth && next.swap_ia_key == 0) {
+  if (next.groups_.has(SysRegGroup::pauth) && next.swap_ia_key == 0) {
     hw::write_ia_key({next.registers_.apiakeylo_el1, next.registers_.apiakeyhi_el1});
   }
   frame.sp_el0 = hw::read_sp_el0();
@@ -365,7 +366,7 @@ void Aarch64VCpu::refresh_system_registers() noexcept {
     return;
   }
   registers_.store(groups_);
-  if (groups_.pauth) keep_ia_key();
+  if (groups_.has(SysRegGroup::pauth)) keep_ia_key();
 }
 
 std::uint64_t Aarch64VCpu::cptr_when(bool owns_vectors) const noexcept {

@@ -48,6 +48,7 @@ Emulation::Emulation(const LoadStore& instruction, const Inputs& in) noexcept
   if (op_.operation == Operation::zero_block) {
     bytes_ = static_cast<std::uint32_t>(in.block_bytes);
     address_ = bits::align_down(base, in.block_bytes);
+    if (in.block_bytes < element_bytes()) op_.size = 2;  // DCZID_EL0.BS 0: one word
   }
   if (op_.operation == Operation::load_tag) address_ = bits::align_down(address_, kGranuleBytes);
   operands_[0] = in.gpr(op_.rs);

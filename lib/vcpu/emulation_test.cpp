@@ -28,6 +28,7 @@ struct Machine {
   std::vector<std::string> accesses;  // "r8@0", "w4@12", offsets from the access's first byte
   bool big_endian = false;
   std::uint64_t tcr_el1 = 0x19'0019;  // 39 bits in both halves
+  std::uint64_t block = 64;           // bytes, of DC ZVA
 
   Machine() {
     for (unsigned i = 0; i < 31; ++i) gpr[i] = 0x0101'0101'0101'0101 * i;
@@ -47,8 +48,9 @@ struct Machine {
   Emulation begin(std::uint32_t opcode) {
     const auto instruction = a64::decode_load_store(opcode);
     EXPECT_TRUE(instruction) << std::hex << opcode;
-    Emulation it{*instruction,
-                 {.gpr = gpr, .sp = sp, .pc = kBase, .big_endian = big_endian, .block_bytes = 64, .tcr_el1 = tcr_el1}};
+    Emulation it{
+        *instruction,
+        {.gpr = gpr, .sp = sp, .pc = kBase, .big_endian = big_endian, .block_bytes = block, .tcr_el1 = tcr_el1}};
     for (unsigned i = 0; i < it.vector_count(); ++i) it.vectors()[i] = v[it.vector_number(i)];
     it.take_vectors();
     return it;
@@ -253,6 +255,20 @@ TEST(Emulation, ZeroBlock) {
   for (unsigned i = 0; i < 64; i += 8) EXPECT_EQ(m.peek(kBase + 0x840 + i), 0U);
   EXPECT_NE(m.peek(kBase + 0x880), 0U);
   EXPECT_EQ(m.begin(0xD50B'743F).address(), 0U) << "XZR, not SP";
+}
+
+// DCZID_EL0.BS is 0: the least block that there can be.
+TEST(Emulation, ZeroBlockOfOneWord) {
+  Machine m;
+  m.block = 4;
+  m.gpr[1] = kBase + 0x847;
+  const std::uint64_t below = m.peek(kBase + 0x840, 4);
+  const std::uint64_t above = m.peek(kBase + 0x848, 4);
+  m.run(0xD50B'7421);  // dc zva, x1
+  EXPECT_EQ(m.accesses.size(), 1U);
+  EXPECT_EQ(m.peek(kBase + 0x840, 4), below);
+  EXPECT_EQ(m.peek(kBase + 0x844, 4), 0U);
+  EXPECT_EQ(m.peek(kBase + 0x848, 4), above);
 }
 
 TEST(Emulation, BigEndian) {

@@ -2,8 +2,6 @@
 // From a vCPU that waits to the next one, inside the exit: what two vCPUs that talk to each other on one CPU do all the
 // time. It is wait(), unload(), load() and wakes_up() of CpuLoop for the case in which each of them finds nothing
 // special; anything special, and the exit leaves the guest and goes through those. [ADR] docs/adr/0023-hand-over.md
-#include <utility>
-
 #include "arm_vcpu/el2/sysreg.hpp"
 #include "arm_vcpu/vm/vgic_cpu_interface.hpp"
 #include "cpu_loop.hpp"

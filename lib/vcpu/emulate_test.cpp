@@ -84,6 +84,14 @@ class EmulateTest : public ::testing::Test {
   }
   // After the emulation the guest runs on, until an interrupt.
   void expect_guest_runs() { EXPECT_TRUE(run({interrupt()}).is<Exit::ExternalInterrupt>()); }
+  // The guest's first FP instruction since another vCPU had the registers.
+  void use_vectors() {
+    run({[](VCpuContext& context) {
+           context.kind = TrapKind::sync;
+           context.esr = Esr{}.with<Esr::EC>(Ec::fp_access);
+         },
+         interrupt()});
+  }
 
   const Exit::MmioRead& read_of(const Exit& exit) {
     EXPECT_TRUE(exit.is<Exit::MmioRead>()) << exit.value.index();
@@ -235,11 +243,7 @@ TEST_F(EmulateTest, StepAndBranchTypeAreThoseOfACompletedInstruction) {
 }
 
 TEST_F(EmulateTest, VectorsGoWhereTheyLiveNow) {
-  run({[](VCpuContext& context) {
-         context.kind = TrapKind::sync;
-         context.esr = Esr{}.with<Esr::EC>(Ec::fp_access);
-       },
-       interrupt()});
+  use_vectors();
   put(kLdpQ);
   Exit exit = run({abort_at(kDevice + 0x20)});
   for (unsigned i = 0; i < 4; ++i) {
@@ -268,11 +272,7 @@ TEST_F(EmulateTest, VectorsGoWhereTheyLiveNow) {
   EXPECT_EQ(fake::cpu().fp.v[4], 0U) << "the other's registers are live";
   expect_guest_runs();
   EXPECT_EQ(pc(), kCode + 4);
-  run({[](VCpuContext& context) {
-         context.kind = TrapKind::sync;
-         context.esr = Esr{}.with<Esr::EC>(Ec::fp_access);
-       },
-       interrupt()});
+  use_vectors();
   EXPECT_EQ(fake::cpu().fp.v[4], 0x100U);
   EXPECT_EQ(fake::cpu().fp.v[5], 0x101U);
   EXPECT_EQ(fake::cpu().fp.v[7], 0x103U);
@@ -451,11 +451,7 @@ TEST_F(EmulateTest, WhatTheResponderRefusesIsAnExitAndSoIsTheRest) {
   ASSERT_TRUE(vcpu.complete_mmio_read(0xDDDD));
   EXPECT_EQ(device.asked, 2U);
   EXPECT_EQ(pc(), kCode + 4);
-  run({[](VCpuContext& context) {
-         context.kind = TrapKind::sync;
-         context.esr = Esr{}.with<Esr::EC>(Ec::fp_access);
-       },
-       interrupt()});
+  use_vectors();
   EXPECT_EQ(fake::cpu().fp.v[4], 0xAAAAU);
   EXPECT_EQ(fake::cpu().fp.v[7], 0xDDDDU);
 }

@@ -87,13 +87,15 @@ TEST_F(RecorderTest, HandledAndInjected) {
   EXPECT_EQ(vcpu.handled_exits(), 2U);
 }
 
+class Accepting final : public fake::DeviceResponder {
+ public:
+  Reply read(std::uint64_t, AccessWidth) noexcept override { return {true, 0x77}; }
+  bool write(std::uint64_t, AccessWidth, std::uint64_t) noexcept override { return true; }
+};
+
 // As by the hypervisor's loop: an access that was completed is progress, however often it comes again.
 TEST_F(RecorderTest, AnAccessThatAResponderAnsweredIsTheHypervisors) {
-  class Accepting final : public fake::DeviceResponder {
-   public:
-    Reply read(std::uint64_t, AccessWidth) noexcept override { return {true, 0}; }
-    bool write(std::uint64_t, AccessWidth, std::uint64_t) noexcept override { return true; }
-  } device;
+  Accepting device;
   vcpu.set_exit_responder(&device);
   constexpr std::uint64_t kLoad = 0x24ULL << 26 | 1U << 25 | 1U << 24 | 2U << 22 | 5U << 16 | 7;
   fake::cpu().guest = {exit_of(TrapKind::sync, kLoad, 0x900'0018), exit_of(TrapKind::sync, kLoad | 1U << 6, 0x900'0018),
@@ -107,11 +109,7 @@ TEST_F(RecorderTest, AnAccessThatAResponderAnsweredIsTheHypervisors) {
 }
 
 TEST_F(RecorderTest, SoIsOneOfAnInstructionThatWasEmulated) {
-  class Accepting final : public fake::DeviceResponder {
-   public:
-    Reply read(std::uint64_t, AccessWidth) noexcept override { return {true, 0x77}; }
-    bool write(std::uint64_t, AccessWidth, std::uint64_t) noexcept override { return true; }
-  } device;
+  Accepting device;
   vcpu.set_exit_responder(&device);
   using Place = hw::GuestPlace;
   fake::cpu().pages[0x4000'0000] = {.kind = Place::Kind::memory, .cached = true, .address = 0x4000'0000};

@@ -93,7 +93,7 @@ template <GicHypInterface H>
   }
 }
 
-// ICH_HCR_EL2 of the one before is that of an idle interface, too, and an interface of the same VM needs no other.
+// ICH_HCR_EL2 of the one before was left on: nothing was in its list registers.
 template <GicHypInterface H>
 [[gnu::always_inline]] inline VgicCpuMask Vgic::resume(unsigned cpu, H& h, std::uint64_t doorbell) noexcept {
   VgicCpu& c = cpus_[cpu];

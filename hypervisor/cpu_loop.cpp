@@ -59,7 +59,7 @@ bool CpuLoop::add(VcpuSlot& slot) noexcept {
 diag::SchedulerSnapshot CpuLoop::snapshot() const noexcept {
   const std::uint64_t now = el2::counter_ticks();
   const std::uint64_t end = scheduler_.slice_end().value_or(now);
-  return {.waiting_vcpus = is_overdue_ ? scheduler_.waiting_count() : 0,
+  return {.waiting_vcpus = late_.is_overdue != 0 ? scheduler_.waiting_count() : 0,
           .slice_ticks = scheduler_.slice(),
           .running_ticks = scheduler_.kept_waiting(now),
           .cnthp_ctl_el2 = VCPU_READ_SYSREG(cnthp_ctl_el2),
@@ -107,6 +107,7 @@ void CpuLoop::retire(VcpuSlot& slot) noexcept {
   if (scheduler_.running() == slot.place) slot.ran += scheduler_.block(now);
   scheduler_.remove(slot.place);
   slot.is_on = slot.waits = slot.looks = false;
+  slot.resumes_until = 0;
   if (loaded_ == &slot) unload(now);
   waits_.clear(slot.place);
   // What the reset does to it may happen on another CPU.
@@ -150,7 +151,7 @@ bool CpuLoop::start(VcpuSlot& slot) noexcept {
 
 void CpuLoop::wake(VcpuSlot& slot) noexcept {
   const std::uint64_t now = el2::counter_ticks();
-  waits_.clear(slot.place);
+  // Its deadline stays: the next wait may well end no earlier, and on_due() finds what is over.
   scheduler_.wake(slot.place, now);
   slot.stolen_time.on_descheduled(now);  // from now on it could run
   if (in_guest_) arm();                  // the one that runs has a slice from now on
@@ -173,8 +174,7 @@ void CpuLoop::run() noexcept {
     settle();
     const std::uint64_t now = el2::counter_ticks();
     if (scheduler_.running() == Scheduler::kNone) {
-      late_samples_ = 0;
-      is_overdue_ = false;
+      late_ = {};
       if (scheduler_.pick(now) == Scheduler::kNone) {
         idle();
         continue;
@@ -186,6 +186,7 @@ void CpuLoop::run() noexcept {
 
 [[gnu::no_stack_protector]] void CpuLoop::run_next(VcpuSlot& slot, std::uint64_t now) noexcept {
   if (loaded_ != &slot && !load(slot, now)) return;
+  if (noted_ != 0) return;  // the one that made room has an interrupt by now
   slot.stolen_time.on_scheduled(now);
   if (slot.waits && !wakes_up(slot)) return;
   if (slot.is_new) {
@@ -247,6 +248,7 @@ void CpuLoop::preempt(VcpuSlot& slot, std::uint64_t now) noexcept {
     }
   }
   slot.waits = false;
+  slot.resumes_until = 0;
   slot.wait_deadline = Deadlines::kNever;
   slot.vcpu->record(trace::Kind::vcpu_woken, slot.vcpu->trap_frame().exception_pc(), 0);
   return true;
@@ -359,7 +361,8 @@ void CpuLoop::turn_off(VcpuSlot& slot) noexcept {
   if (sleeps) {
     // From here on its timers are deadlines.
     waits_.set(slot.place, wait_ends(slot, now));
-    slot.timer_at = active != 0 || is_due ? 0 : earliest_timer(slot.vcpu->system_registers(), now);
+    const bool resumes = hands_over_ && active == 0 && !is_due && slot.wait_deadline == Deadlines::kNever;
+    slot.resumes_until = resumes ? earliest_timer(slot.vcpu->system_registers(), now) : 0;
     if ((raised >> slot.index & 1) != 0) noted_ |= bit(slot);
   }
   vm.kick(raised, slot.index);
@@ -435,6 +438,7 @@ void CpuLoop::on_due(VcpuSlot& slot, std::uint64_t now) noexcept {
   if (now >= slot.look_at) {
     slot.look_at = Deadlines::kNever;
     slot.looks = true;
+    slot.resumes_until = 0;
     return wake(slot);
   }
   waits_.set(slot.place, wait_ends(slot, now));

@@ -109,14 +109,16 @@ class CpuLoop {
   VcpuSlot* loaded_{};                           // whose registers this CPU has
   bool in_guest_{};                              // and whose guest goes on after this
   bool answers_{};                               // Vectors::answering
-  bool hands_over_{};                            // on_wait() may: the list registers are system registers
+  bool hands_over_{};                            // on_wait(): the list registers are system registers
   bool must_leave_{};                            // the guest, to settle() or to let another vCPU run
   std::uint64_t noted_{};                        // by this CPU: left for settle()
   std::uint64_t programmed_{Deadlines::kNever};  // CNTHP_CVAL_EL2; kNever: off
   std::uint64_t next_sample_{};                  // ticks, of the vCPU that runs
   std::uint64_t doorbell_{};                     // ICC_SGI1R_EL1: kDoorbellSgi to this CPU
-  unsigned late_samples_{};                      // in a row, of the one that runs, behind the end of its slice
-  bool is_overdue_{};                            // and so much that something must be wrong
+  struct alignas(std::uint64_t) Lateness {
+    unsigned samples{};     // in a row, of the one that runs, behind the end of its slice
+    unsigned is_overdue{};  // not 0: and so much that something must be wrong
+  } late_;
   unsigned count_{};
   std::array<VcpuSlot*, Scheduler::kCapacity> slots_{};
 };
@@ -134,9 +136,10 @@ class CpuLoop {
 
 // `slot` was loaded: another vCPU of its VM may have left translations here under the same VMID.
 [[gnu::always_inline]] inline void CpuLoop::forget_sibling(VcpuSlot& slot) noexcept {
-  std::uint8_t& last = slot.vm->last_here_[slot.cpu];
-  if (last != slot.index + 1) el2::forget_sibling_vcpu();
-  last = static_cast<std::uint8_t>(slot.index + 1);
+  const unsigned self = slot.index + 1;
+  if (*slot.last_here == self) return;
+  el2::forget_sibling_vcpu();
+  *slot.last_here = static_cast<std::uint8_t>(self);
 }
 
 // At boot, before the others are called.

@@ -75,8 +75,7 @@ void CpuLoop::found_asleep(VcpuSlot& slot, std::uint64_t now) noexcept {
   }
   slot.sample_period = std::min(2 * slot.sample_period, el2::counter_hz());
   next_sample_ = std::min(now + slot.sample_period, slot.look_at);
-  late_samples_ = 0;
-  is_overdue_ = false;
+  late_ = {};
 }
 
 void CpuLoop::found_awake(VcpuSlot& slot, std::uint64_t now) noexcept {
@@ -93,12 +92,12 @@ void CpuLoop::found_awake(VcpuSlot& slot, std::uint64_t now) noexcept {
                      .spsr = static_cast<std::uint32_t>(slot.vcpu->trap_frame().spsr.raw),
                      .kind = trace::Kind::guest_sample});
   slot.loop->watch();
-  const bool was_overdue = is_overdue_;
-  is_overdue_ = late_samples_ != 0 && !must_leave_ && scheduler_.kept_waiting(now) >= 2 * scheduler_.slice();
-  if (++slot.samples % kSamplesPerHealthCheck == 0 || (is_overdue_ && !was_overdue)) {
+  const bool was_overdue = late_.is_overdue != 0;
+  late_.is_overdue = late_.samples != 0 && !must_leave_ && scheduler_.kept_waiting(now) >= 2 * scheduler_.slice();
+  if (++slot.samples % kSamplesPerHealthCheck == 0 || (late_.is_overdue != 0 && !was_overdue)) {
     (void)slot.vm->doctor_.examine(&slot, diag::trigger::HealthCheck{});
   }
-  late_samples_ = scheduler_.must_yield(now) && !must_leave_ ? late_samples_ + 1 : 0;
+  late_.samples = scheduler_.must_yield(now) && !must_leave_ ? late_.samples + 1 : 0;
 }
 
 // A wait of a second is nothing special, but it gives time to see whether it can end.

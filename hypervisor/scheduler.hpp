@@ -70,9 +70,10 @@ class Scheduler {
   }
   // Whom pick() would take if the running one left. Precondition: others_wait().
   [[nodiscard]] constexpr Place next() const noexcept {
-    // Places above the last one first, then from the lowest.
-    const Set above = last_ + 1 < kCapacity ? ready_ & ~Set{0} << (last_ + 1) : 0;
-    return static_cast<Place>(__builtin_ctzll(above != 0 ? above : ready_));
+    // The first place behind the last one, around.
+    const unsigned first = last_ + 1;
+    const Set from_first = ready_ >> first % kCapacity | ready_ << -first % kCapacity;
+    return (first + static_cast<unsigned>(__builtin_ctzll(from_first))) % kCapacity;
   }
   // block() and pick() in one. `place` is next()'s. The ticks that the one before ran.
   constexpr std::uint64_t hand_over(Place place, std::uint64_t now) noexcept {
@@ -151,6 +152,7 @@ class Deadlines {
     if (where_[place] == 0) return;
     const unsigned index = where_[place] - 1U;
     where_[place] = 0;
+    when_[place] = kNever;
     const std::uint8_t moved = heap_[--size_];
     if (index == size_) return;
     put(index, moved);
@@ -159,6 +161,8 @@ class Deadlines {
   }
 
   [[nodiscard]] constexpr std::uint64_t earliest() const noexcept { return size_ == 0 ? kNever : when_[heap_[0]]; }
+  // Something for `place` comes no later than `at`.
+  [[nodiscard]] constexpr bool has_by(unsigned place, std::uint64_t at) const noexcept { return when_[place] <= at; }
   // Takes out the earliest that is due; kNone when there is none.
   constexpr unsigned take_due(std::uint64_t now) noexcept {
     if (size_ == 0 || when_[heap_[0]] > now) return Scheduler::kNone;
@@ -168,6 +172,11 @@ class Deadlines {
   }
 
  private:
+  static constexpr std::array<std::uint64_t, Scheduler::kCapacity> all_never() noexcept {
+    std::array<std::uint64_t, Scheduler::kCapacity> all{};
+    for (std::uint64_t& when : all) when = kNever;
+    return all;
+  }
   constexpr void put(unsigned index, std::uint8_t place) noexcept {
     heap_[index] = place;
     where_[place] = static_cast<std::uint8_t>(index + 1);
@@ -190,7 +199,7 @@ class Deadlines {
     put(index, place);
   }
 
-  std::array<std::uint64_t, Scheduler::kCapacity> when_{};
+  std::array<std::uint64_t, Scheduler::kCapacity> when_ = all_never();  // kNever: not there
   std::array<std::uint8_t, Scheduler::kCapacity> heap_{};
   std::array<std::uint8_t, Scheduler::kCapacity> where_{};  // index in heap_ + 1; 0: not there
   unsigned size_{};

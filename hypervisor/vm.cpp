@@ -64,6 +64,8 @@ Result<> Vm::build(unsigned id, const BundleVm& config, std::span<const unsigned
     slot.vm = this;
     slot.index = i;
     slot.cpu = cpus[i];
+    slot.interrupts = &vgic_->state(i);
+    slot.last_here = &last_here_[slot.cpu];
     Result<Aarch64VCpu> vcpu =
         Aarch64VCpu::create({.mpidr_el1 = guest_machine::affinity_of(i), .dtb_addr = layout_.dtb.base});
     if (!vcpu) return std::unexpected(vcpu.error());

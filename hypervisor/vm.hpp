@@ -44,6 +44,21 @@ struct VcpuSlot {
   unsigned index{};
   unsigned cpu{};    // the physical CPU that runs it
   unsigned place{};  // among the vCPUs of that CPU
+  VgicCpu* interrupts{};
+  // On that CPU: 1 + the vCPU of this VM that ran there last; 0: none. One for all vCPUs of the VM there.
+  std::uint8_t* last_here{};
+
+  // What every switch asks; CpuLoop's.
+  bool waits{};                 // in WFI
+  bool looks{};                 // given the CPU in its wait, to be looked at
+  std::uint64_t waits_since{};  // ticks
+  std::uint64_t look_at{};      // ticks
+  // Ticks: until then it may go on behind its WFI, if there is an interrupt for it, and nothing else has to be done. 0:
+  // it does not wait, or is to be looked at, or a timer of its has expired or ends its WFIT.
+  std::uint64_t resumes_until{};
+  std::uint64_t ran{};             // ticks that it had a CPU
+  std::uint64_t answered_waits{};  // see below
+
   std::optional<Aarch64VCpu> vcpu;
   StolenTime stolen_time;
   VcpuWatch watch;
@@ -52,14 +67,11 @@ struct VcpuSlot {
   // has not.
   std::uint64_t answered_reads{};
   std::uint64_t answered_writes{};
-  std::uint64_t answered_waits{};
 
   // The rest is CpuLoop's.
   VcpuLoop* loop{};        // what its exits mean
   bool is_on{};            // started, and not turned off
   bool is_new{};           // and has not run yet
-  bool waits{};            // in WFI
-  bool looks{};            // given the CPU in its wait, to be looked at
   unsigned arrived_in{};   // the VM's life that it was the last part of
   bool sleeps_in_guest{};  // its WFI does not trap: it has the CPU to itself
   bool was_asleep{};       // and was found asleep by the last sample; then since waits_since
@@ -67,12 +79,7 @@ struct VcpuSlot {
   std::uint64_t sample_in{};                       // ticks of its own time until the next one
   std::uint64_t sample_period{};                   // ticks; longer while it sleeps
   std::uint64_t exits_by_then{};                   // that it had made at the last sample
-  std::uint64_t waits_since{};                     // ticks
-  std::uint64_t look_at{};                         // ticks
   std::uint64_t wait_deadline{~std::uint64_t{0}};  // ticks: when its WFIT ends anyway; all ones: never
-  std::uint64_t timer_at{
-      ~std::uint64_t{0}};  // ticks: when the first of its timers interrupts, as it fell asleep; 0: one has
-  std::uint64_t ran{};     // ticks that it had a CPU
 };
 
 // What every VM shares of the machine.
@@ -211,7 +218,7 @@ class Vm final : public VirtualInterrupts {
   TextBuffer failure_{failure_storage_};
   unsigned life_{1};
   unsigned restarts_{};
-  std::array<std::uint8_t, kMaxCpus> last_here_{};  // by CPU: 1 + the vCPU that ran there last; 0: none
+  std::array<std::uint8_t, kMaxCpus> last_here_{};  // VcpuSlot::last_here, by CPU
   VmDoctor doctor_;
 };
 

@@ -16,9 +16,10 @@ enum class SysRegGroup : std::uint8_t { control, el1, cntp, pauth, pauth_ia, scx
 class GuestRegisterGroups {
  public:
   [[nodiscard]] constexpr GuestRegisterGroups with(SysRegGroup group, bool is_switched = true) const noexcept {
-    GuestRegisterGroups more = *this;
-    if (is_switched) more.bits_ = static_cast<std::uint8_t>(more.bits_ | 1U << static_cast<unsigned>(group));
-    return more;
+    GuestRegisterGroups other = *this;
+    const auto bit = static_cast<std::uint8_t>(1U << static_cast<unsigned>(group));
+    other.bits_ = static_cast<std::uint8_t>(is_switched ? bits_ | bit : bits_ & ~bit);
+    return other;
   }
   [[nodiscard]] constexpr bool has(SysRegGroup group) const noexcept {
     return (bits_ >> static_cast<unsigned>(group) & 1) != 0;
@@ -34,12 +35,12 @@ struct GuestSystemRegisters {
 #include "arm_vcpu/guest_sysregs.def"
 #undef VCPU_GUEST_SYSREG
 
-  // Reads the guest's own registers from this CPU into here: not the IA key, and of the control registers only
-  // HCR_EL2.VSE, whether a virtual SError is still pending. EL2 only.
+  // Reads the guest's own registers from this CPU into here, and of the control registers HCR_EL2.VSE: whether a
+  // virtual SError is still pending. EL2 only.
   void store(GuestRegisterGroups groups) noexcept;
 
-  // Writes all but the IA key to this CPU. EL2 only. The caller's ISB, or the ERET that enters the guest, makes them
-  // take effect.
+  // Writes them, and the control registers, to this CPU. EL2 only. The caller's ISB, or the ERET that enters the guest,
+  // makes them take effect.
   void restore(GuestRegisterGroups groups) const noexcept;
 };
 

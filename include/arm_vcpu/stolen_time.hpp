@@ -26,7 +26,8 @@ class StolenTime {
  public:
   constexpr StolenTime() noexcept = default;
   // `record` outlives this object; null: the time is counted, and nobody is told. `hz`: CNTFRQ_EL0, 1 to 2^34.
-  constexpr StolenTime(StolenTimeRecord* record, std::uint64_t hz) noexcept : record_{record}, hz_{hz} {}
+  constexpr StolenTime(StolenTimeRecord* record, std::uint64_t hz) noexcept
+      : record_{record}, hz_{hz}, per_tick_{kPerSecond % hz == 0 ? kPerSecond / hz : 0} {}
 
   // Twice in a row: the first counts.
   void on_descheduled(std::uint64_t now) noexcept {
@@ -38,34 +39,35 @@ class StolenTime {
     if (!waits_) return;
     waits_ = false;
     if (now > since_) ticks_ += now - since_;
-    publish();
+    if (record_ != nullptr) publish();
   }
 
   // A new life: the record as at the first boot.
   void reset() noexcept {
     ticks_ = 0;
     waits_ = false;
+    if (record_ == nullptr) return;
+    record_->revision = 0;
+    record_->attributes = 0;
     publish();
   }
 
   // Without what has begun and not ended.
   [[nodiscard]] constexpr std::uint64_t nanoseconds() const noexcept {
-    constexpr std::uint64_t kPerSecond = 1'000'000'000;
+    if (per_tick_ != 0) return ticks_ * per_tick_;
     // In two parts, because ticks times 10^9 would overflow after some minutes.
     return ticks_ / hz_ * kPerSecond + ticks_ % hz_ * kPerSecond / hz_;
   }
 
  private:
+  static constexpr std::uint64_t kPerSecond = 1'000'000'000;
+
   // The specification wants a 64-bit single-copy atomic write, and no order with anything else.
-  void publish() noexcept {
-    if (record_ == nullptr) return;
-    record_->revision = 0;
-    record_->attributes = 0;
-    __atomic_store_n(&record_->stolen_time, nanoseconds(), __ATOMIC_RELAXED);
-  }
+  void publish() noexcept { *static_cast<volatile std::uint64_t*>(&record_->stolen_time) = nanoseconds(); }
 
   StolenTimeRecord* record_{};
   std::uint64_t hz_{1};
+  std::uint64_t per_tick_{};  // nanoseconds; 0: not a whole number
   std::uint64_t ticks_{};
   std::uint64_t since_{};
   bool waits_{};

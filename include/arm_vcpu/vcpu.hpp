@@ -50,8 +50,8 @@ class ExitResponder {
   // `data` is cut to the width. False: run() returns the access as an exit.
   [[nodiscard]] virtual bool write(std::uint64_t ipa, AccessWidth width, std::uint64_t data) noexcept = 0;
 
-  // `vcpu` has executed a WFI that has no time-out, and is behind it. The vCPU that goes on in its place, after
-  // vcpu.hand_over() to it. Null: run() returns Halt.
+  // `vcpu` is at a WFI that has no time-out. The vCPU that goes on in its place, after vcpu.hand_over() to it. Null:
+  // run() returns Halt. Asked where the vectors answer (Vectors::answering).
   [[nodiscard]] virtual Aarch64VCpu* on_wait(Aarch64VCpu& vcpu) noexcept = 0;
 
  protected:
@@ -172,14 +172,15 @@ class Aarch64VCpu final : VCpuContext {
   enum class Next : std::uint8_t { host, vcpu };
   [[nodiscard]] Result<> unbind(Next next = Next::host) noexcept;
 
-  // unbind() of this vCPU and bind() of `next`, without what they have in common, while it waits: for an ExitResponder.
-  // can_hand_over_to(): both were bound to this CPU since their last reset, and neither has debug registers or
-  // performance monitors that run. The recorder gets what both calls and the wait leave there. The physical CPU's
-  // interrupt controller and deadlines are the caller's.
+  // unbind() of this vCPU, which is at a WFI and waits behind it, and bind() of `next`, without what they have in
+  // common: for ExitResponder::on_wait(). can_hand_over_to(): both were bound to this CPU since their last reset, and
+  // neither has debug registers or performance monitors that run. The physical CPU's interrupt controller and deadlines
+  // are the caller's. The recorder gets all of it: that one waits and the other goes on, and the interrupt that it goes
+  // on with, if `delivered`, the ICH_LR0_EL2 that the caller has written for it, is not 0.
   [[nodiscard]] bool can_hand_over_to(const Aarch64VCpu& next) const noexcept {
     return plain_on_ != nullptr && next.plain_on_ == plain_on_;
   }
-  void hand_over(Aarch64VCpu& next) noexcept;
+  void hand_over(Aarch64VCpu& next, std::uint64_t delivered = 0) noexcept;
 
   // Saves this vCPU's live FP/SIMD registers to memory, so that it can move. Call on the CPU that holds them.
   void release_fp(Aarch64PerCpu& cpu) noexcept;
@@ -325,7 +326,12 @@ class Aarch64VCpu final : VCpuContext {
   bool refuse_instruction(std::uint64_t ipa) noexcept;
   bool prepare_pages(std::uint64_t ipa, bool& any_unmapped, Places& places) noexcept;
   void report(const Emulation::Piece& piece, std::uint64_t ipa) noexcept;
-  void keep_ia_key() noexcept;
+  // The guest's IA key, where the exit has left it.
+  void keep_ia_key() noexcept {
+    if (swap_ia_key == 0) return;
+    registers_.apiakeylo_el1 = guest_ia_key[0];
+    registers_.apiakeyhi_el1 = guest_ia_key[1];
+  }
   void note_plain() noexcept;
   void save_vectors() noexcept;
   void load_vectors() noexcept;
@@ -371,12 +377,15 @@ extern "C" VCpuContext* vmexit_handler(VCpuContext* context) noexcept;
 
 // What the vector asks before: exits that a few loads can answer. [ADR] docs/adr/0015-answers-at-the-vector.md
 enum class VectorAnswer : std::uint32_t {
-  none,           // vmexit_handler() has to look
-  done,           // of the registers that a function keeps, none changed
-  done_all_gprs,  // one of them may have changed
+  none = 0b000,           // vmexit_handler() has to look
+  done = 0b001,           // of the registers that a function keeps, none changed
+  done_all_gprs = 0b010,  // one of them may have changed
+  waits = 0b110,          // vmexit_wait() knows who goes on; if it does not, vmexit_handler() has to look
 };
 extern "C" VectorAnswer vmexit_answer_sync(VCpuContext* context) noexcept;
 extern "C" VectorAnswer vmexit_answer_irq(VCpuContext* context) noexcept;
+// A WFI without a time-out. The vCPU that goes on; null: nothing has been done.
+extern "C" VCpuContext* vmexit_wait(VCpuContext* context) noexcept;
 bool handle_exception_sync(Aarch64VCpu& vcpu) noexcept;
 bool handle_data_abort(Aarch64VCpu& vcpu) noexcept;
 bool handle_instruction_abort(Aarch64VCpu& vcpu) noexcept;

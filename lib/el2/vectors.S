@@ -117,7 +117,7 @@
 .Lexit_with_syndrome:
     mrs     x1, elr_el2
     mrs     x2, spsr_el2
-    tbnz    w0, #1, .Lresume_with_state     // answered; x19 to x28 too may be new
+    tbnz    w0, #1, .Lanswered_otherwise
     mrs     x3, esr_el2
     mrs     x4, far_el2
     mrs     x5, hpfar_el2
@@ -132,6 +132,7 @@
 .Lcall_handler:
     bl      vmexit_handler                  // x0: the vCPU that goes on, or null = run() returns
     cbz     x0, .Lleave
+.Lgo_on:
     mov     x19, x0
     ldr     x7, [x19, #VCPU_CTX_SWAP_IA_KEY]
     cbnz    x7, .Ltake_guest_ia_key
@@ -156,8 +157,25 @@
     str     x20, [x19, #VCPU_CTX_KIND]
     b       .Lexit
 
+// VectorAnswer::done_all_gprs: x19 to x28 too may be new. VectorAnswer::waits: a WFI, which has no addresses.
+.Lanswered_otherwise:
+    tbz     w0, #2, .Lresume_with_state
+    mrs     x3, esr_el2
+    stp     x1, x2, [x19, #VCPU_CTX_ELR]
+    stp     x3, xzr, [x19, #VCPU_CTX_ESR]
+    stp     xzr, x20, [x19, #VCPU_CTX_HPFAR]
+    ldr     x7, [x19, #VCPU_CTX_SWAP_IA_KEY]
+    mov     x0, x19
+    mov     x29, sp
+    cbnz    x7, .Ltake_host_ia_key_to_wait
+.Lcall_wait:
+    bl      vmexit_wait                     // x0: the vCPU that goes on, or null = nobody knows yet
+    cbnz    x0, .Lgo_on
+    mov     x0, x19
+    b       .Lcall_handler
+
 // x19 = VCpuContext. The ISB: the handler signs and checks return addresses with the host's key.
-.Ltake_host_ia_key:
+.macro VCPU_TAKE_HOST_IA_KEY
     mrs     x8, APIAKEYLO_EL1
     mrs     x9, APIAKEYHI_EL1
     stp     x8, x9, [x19, #VCPU_CTX_GUEST_IA_KEY]
@@ -165,7 +183,13 @@
     msr     APIAKEYLO_EL1, x8
     msr     APIAKEYHI_EL1, x9
     isb
+.endm
+.Ltake_host_ia_key:
+    VCPU_TAKE_HOST_IA_KEY
     b       .Lcall_handler
+.Ltake_host_ia_key_to_wait:
+    VCPU_TAKE_HOST_IA_KEY
+    b       .Lcall_wait
 
 // No ISB: the ERET synchronizes.
 .Ltake_guest_ia_key:

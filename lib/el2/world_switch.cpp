@@ -104,11 +104,6 @@ void read_ia_key(std::uint64_t (&key)[2]) noexcept {
   key[1] = VCPU_READ_SYSREG(S3_0_C2_C1_1);
 }
 
-void write_ia_key(const std::uint64_t (&key)[2]) noexcept {
-  VCPU_WRITE_SYSREG(S3_0_C2_C1_0, key[0]);
-  VCPU_WRITE_SYSREG(S3_0_C2_C1_1, key[1]);
-}
-
 std::uint32_t acknowledge_interrupt(bool group0) noexcept {
   std::uint64_t intid = 0;
   if (const el2::GicV2Frames& v2 = el2::gic_v2(); v2.is_present()) {
@@ -271,6 +266,7 @@ namespace {
     store_groups<groups_of(SysRegGroup::el1)>(to);
   }
   if (groups.has(SysRegGroup::pauth)) store_groups<groups_of(SysRegGroup::pauth)>(to);
+  if (groups.has(SysRegGroup::pauth_ia)) store_groups<groups_of(SysRegGroup::pauth_ia)>(to);
   if (groups.has(SysRegGroup::scxtnum)) store_groups<groups_of(SysRegGroup::scxtnum)>(to);
   if (groups.has(SysRegGroup::tpidr2)) store_groups<groups_of(SysRegGroup::tpidr2)>(to);
   if (groups.has(SysRegGroup::mte)) store_groups<groups_of(SysRegGroup::mte)>(to);
@@ -283,6 +279,7 @@ namespace {
     restore_groups<groups_of(SysRegGroup::control, SysRegGroup::el1)>(from);
   }
   if (groups.has(SysRegGroup::pauth)) restore_groups<groups_of(SysRegGroup::pauth)>(from);
+  if (groups.has(SysRegGroup::pauth_ia)) restore_groups<groups_of(SysRegGroup::pauth_ia)>(from);
   if (groups.has(SysRegGroup::scxtnum)) restore_groups<groups_of(SysRegGroup::scxtnum)>(from);
   if (groups.has(SysRegGroup::tpidr2)) restore_groups<groups_of(SysRegGroup::tpidr2)>(from);
   if (groups.has(SysRegGroup::mte)) restore_groups<groups_of(SysRegGroup::mte)>(from);
@@ -298,24 +295,39 @@ void GuestSystemRegisters::restore(GuestRegisterGroups groups) const noexcept {
   restore_all(*this, groups);
 }
 
+namespace {
+
+// Nothing fires while the next one's are written. Should the line of a timer come up for a moment because its control
+// and its compare value are not written in this order, EL2 takes no interrupt, and it is down before the ERET.
+[[gnu::always_inline]] inline void exchange_groups(GuestSystemRegisters& from, GuestRegisterGroups from_groups,
+                                                   const GuestSystemRegisters& to,
+                                                   GuestRegisterGroups to_groups) noexcept {
+  store_all(from, from_groups);
+  VCPU_WRITE_SYSREG(cntv_ctl_el0, 0);
+  if (from_groups.has(SysRegGroup::cntp)) VCPU_WRITE_SYSREG(cntp_ctl_el0, 0);
+  restore_all(to, to_groups);
+}
+
+[[gnu::noinline]] void exchange_any(GuestSystemRegisters& from, GuestRegisterGroups from_groups,
+                                    const GuestSystemRegisters& to, GuestRegisterGroups to_groups) noexcept {
+  exchange_groups(from, from_groups, to, to_groups);
+}
+
+}  // namespace
+
 void exchange(GuestSystemRegisters& from, GuestRegisterGroups from_groups, const GuestSystemRegisters& to,
               GuestRegisterGroups to_groups) noexcept {
-  // Nothing fires while the next one's are written. Should the line of a timer come up for a moment because its control
-  // and its compare value are not written in this order, EL2 takes no interrupt, and it is down before the ERET.
-  const auto stop_timers = [](bool has_physical) noexcept {
-    VCPU_WRITE_SYSREG(cntv_ctl_el0, 0);
-    if (has_physical) VCPU_WRITE_SYSREG(cntp_ctl_el0, 0);
-  };
-  // What most CPUs have, without a question for each group.
+  // What Armv8.0 has, and what most later CPUs have, without a question for each group.
   constexpr GuestRegisterGroups kUsual = GuestRegisterGroups{}.with(SysRegGroup::cntp);
-  if (from_groups == kUsual && to_groups == kUsual) {
-    store_all(from, kUsual);
-    stop_timers(true);
-    restore_all(to, kUsual);
-  } else {
-    store_all(from, from_groups);
-    stop_timers(from_groups.has(SysRegGroup::cntp));
-    restore_all(to, to_groups);
+  constexpr GuestRegisterGroups kLater = kUsual.with(SysRegGroup::pauth).with(SysRegGroup::scxtnum);
+  if (from_groups != to_groups) [[unlikely]]
+    return exchange_any(from, from_groups, to, to_groups);
+  if (from_groups == kUsual) return exchange_groups(from, kUsual, to, kUsual);
+  if (from_groups.with(SysRegGroup::tpidr2, false) != kLater) return exchange_any(from, from_groups, to, to_groups);
+  exchange_groups(from, kLater, to, kLater);
+  if (from_groups.has(SysRegGroup::tpidr2)) {
+    store_groups<groups_of(SysRegGroup::tpidr2)>(from);
+    restore_groups<groups_of(SysRegGroup::tpidr2)>(to);
   }
 }
 

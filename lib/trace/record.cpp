@@ -47,6 +47,7 @@ std::string_view name_of(Outcome outcome) noexcept {
     case Outcome::returned: return "returned";
     case Outcome::failed: return "failed";
     case Outcome::answered: return "answered";
+    case Outcome::waits: return "waits";
   }
   return {};
 }

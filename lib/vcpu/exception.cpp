@@ -239,23 +239,6 @@ namespace {
 
 namespace {
 
-// WFI that is not waiting for a time. Before handle_exception_sync(), which would only report it.
-[[nodiscard]] bool is_plain_wait(const ExitFrame& exit) noexcept {
-  return exit.esr.get<Esr::EC>() == Ec::wfx && WfxIss::from(exit.esr.raw).get<WfxIss::TI>() == 0 &&
-         !exit.frame.spsr.get<Spsr::nRW>();
-}
-
-[[gnu::no_stack_protector]] VCpuContext* let_wait(Aarch64VCpu& vcpu, ExitResponder& responder) noexcept {
-  ExitPath::frame(vcpu).complete_instruction();
-  Aarch64VCpu* const next = responder.on_wait(vcpu);
-  if (next == nullptr) {
-    (void)ExitPath::leave(vcpu, AxVCpuExitReason::Halt{});
-    return nullptr;
-  }
-  ExitPath::count_handled(vcpu);
-  return &ExitPath::context(*next);
-}
-
 bool handle_other_exit(Aarch64VCpu& vcpu, VCpuContext& context) noexcept {
   if (context.kind == TrapKind::serror) {
     return ExitPath::leave(vcpu, AxVCpuExitReason::FailEntry{context.esr, context.far, true});
@@ -272,16 +255,8 @@ bool handle_other_exit(Aarch64VCpu& vcpu, VCpuContext& context) noexcept {
 extern "C" VCpuContext* vmexit_handler(VCpuContext* context) noexcept {
   Aarch64VCpu& vcpu = ExitPath::from(context);
   recorder::begin(*context);
-  bool goes_on = false;
-  if (context->kind == TrapKind::sync) {
-    if (ExitResponder* const responder = ExitPath::responder(vcpu); is_plain_wait(*context) && responder != nullptr)
-        [[unlikely]] {
-      return let_wait(vcpu, *responder);
-    }
-    goes_on = handle_exception_sync(vcpu);
-  } else {
-    goes_on = handle_other_exit(vcpu, *context);
-  }
+  const bool goes_on =
+      context->kind == TrapKind::sync ? handle_exception_sync(vcpu) : handle_other_exit(vcpu, *context);
   if (!goes_on) {
     return nullptr;
   }

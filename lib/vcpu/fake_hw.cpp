@@ -63,7 +63,14 @@ void arm_vcpu_enter_guest(VCpuContext* context) noexcept {
     const auto step = fake::cpu().guest.front();
     fake::cpu().guest.erase(fake::cpu().guest.begin());
     step(*context);
-    context = vmexit_handler(context);
+    VCpuContext* next = nullptr;
+    // The vectors ask for A64 only. Of the answers this fake takes those to a wait.
+    if (fake::cpu().vectors == Vectors::answering && context->kind == TrapKind::sync &&
+        context->esr.get<Esr::EC>() == Ec::wfx && !context->frame.spsr.get<Spsr::nRW>()) {
+      fake::cpu().esr = context->esr.raw;
+      if (vmexit_answer_sync(context) == VectorAnswer::waits) next = vmexit_wait(context);
+    }
+    context = next != nullptr ? next : vmexit_handler(context);
   }
 }
 
@@ -111,12 +118,8 @@ bool host_uses_ia_key() noexcept {
   return fake::cpu().uses_ia_key;
 }
 void read_ia_key(std::uint64_t (&key)[2]) noexcept {
-  key[0] = fake::cpu().ia_key[0];
-  key[1] = fake::cpu().ia_key[1];
-}
-void write_ia_key(const std::uint64_t (&key)[2]) noexcept {
-  fake::cpu().ia_key[0] = key[0];
-  fake::cpu().ia_key[1] = key[1];
+  key[0] = fake::cpu().live.apiakeylo_el1;
+  key[1] = fake::cpu().live.apiakeyhi_el1;
 }
 std::uint32_t acknowledge_interrupt(bool) noexcept {
   return fake::cpu().pending_interrupt;
@@ -302,8 +305,8 @@ void GuestSystemRegisters::store(GuestRegisterGroups groups) noexcept {
   const GuestSystemRegisters before = *this;
   *this = fake::cpu().live;
   for (const GuestSysRegInfo& row : guest_sysreg_table()) {
-    if (row.group == SysRegGroup::control || row.group == SysRegGroup::pauth_ia ||
-        (row.group == SysRegGroup::mte && !groups.has(SysRegGroup::mte))) {
+    const bool is_optional = row.group == SysRegGroup::pauth_ia || row.group == SysRegGroup::mte;
+    if (row.group == SysRegGroup::control || (is_optional && !groups.has(row.group))) {
       this->*row.member = before.*row.member;
     }
   }
@@ -313,7 +316,8 @@ void GuestSystemRegisters::restore(GuestRegisterGroups groups) const noexcept {
   const GuestSystemRegisters before = fake::cpu().live;
   fake::cpu().live = *this;
   for (const GuestSysRegInfo& row : guest_sysreg_table()) {
-    if (row.group == SysRegGroup::mte && !groups.has(SysRegGroup::mte)) {
+    const bool is_optional = row.group == SysRegGroup::pauth_ia || row.group == SysRegGroup::mte;
+    if (is_optional && !groups.has(row.group)) {
       fake::cpu().live.*row.member = before.*row.member;
     }
   }

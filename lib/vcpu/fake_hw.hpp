@@ -17,7 +17,6 @@ struct Cpu {
   CpuIdentity id = supported_cpu();
   std::uint64_t id_aa64mmfr2 = 0;
   bool uses_ia_key = false;
-  std::uint64_t ia_key[2]{};
   std::uint32_t pending_interrupt = 1023;
   El1State el1{.vbar_el1 = 0x8'0000, .sctlr_el1 = SctlrEl1::from(SctlrEl1::kReset)};
   std::optional<std::uint64_t> stage1_result;

@@ -18,11 +18,12 @@ class Scheduler final : public ExitResponder {
   Aarch64VCpu* on_wait(Aarch64VCpu& vcpu) noexcept override {
     ++asked;
     if (next == nullptr || !vcpu.can_hand_over_to(*next)) return nullptr;
-    vcpu.hand_over(*next);
+    vcpu.hand_over(*next, delivered);
     return next;
   }
 
   Aarch64VCpu* next{};
+  std::uint64_t delivered{};
   unsigned asked{};
 };
 
@@ -95,21 +96,73 @@ TEST_F(HandOverTest, TheRecorderTellsIt) {
   const std::uint64_t first = ring.end();
   fake::cpu().guest = {sync_exit(Ec::wfx, 0), interrupt()};
   ASSERT_TRUE(vcpu.run());
-  ASSERT_EQ(ring.end(), first + 4);
+  ASSERT_EQ(ring.end(), first + 3);
   EXPECT_EQ(ring.at(first).kind, Kind::exit_sync);
-  EXPECT_EQ(ring.at(first).outcome, trace::Outcome::returned);
-  EXPECT_EQ(ring.at(first + 1).kind, Kind::vcpu_parked);
-  EXPECT_EQ(ring.at(first + 1).pc, kEntry + 4);
-  EXPECT_EQ(ring.at(first + 1).data, 1U) << "WFI";
-  EXPECT_EQ(ring.at(first + 1).vcpu, 0);
-  EXPECT_EQ(ring.at(first + 2).kind, Kind::vcpu_scheduled);
-  EXPECT_EQ(ring.at(first + 2).pc, kOtherEntry + 4);
-  EXPECT_EQ(ring.at(first + 2).data, 1U) << "after a wait";
-  EXPECT_EQ(ring.at(first + 2).vm, 1);
+  EXPECT_EQ(ring.at(first).outcome, trace::Outcome::waits);
+  EXPECT_EQ(ring.at(first).pc, kEntry) << "at the WFI";
+  EXPECT_EQ(Esr::from(ring.at(first).esr).get<Esr::EC>(), Ec::wfx);
+  EXPECT_EQ(ring.at(first).vcpu, 0);
+  EXPECT_EQ(ring.at(first + 1).kind, Kind::vcpu_scheduled);
+  EXPECT_EQ(ring.at(first + 1).pc, kOtherEntry + 4);
+  EXPECT_EQ(ring.at(first + 1).data, 1U) << "after a wait";
+  EXPECT_EQ(ring.at(first + 1).vm, 1);
+  EXPECT_EQ(ring.at(first + 1).vcpu, 1);
+  EXPECT_EQ(ring.at(first + 2).kind, Kind::exit_irq);
   EXPECT_EQ(ring.at(first + 2).vcpu, 1);
-  EXPECT_EQ(ring.at(first + 3).kind, Kind::exit_irq);
-  EXPECT_EQ(ring.at(first + 3).vcpu, 1);
-  EXPECT_EQ(static_cast<std::uint32_t>(first + 3), ring.at(first + 3).sequence);
+  EXPECT_EQ(static_cast<std::uint32_t>(first + 2), ring.at(first + 2).sequence);
+}
+
+TEST_F(HandOverTest, AndWhatTheOtherIsWokenWith) {
+  let_other_wait();
+  scheduler.delivered = 0x5000'0000'0000'0007;  // pending, group 1, SGI 7
+  const std::uint64_t first = ring.end();
+  fake::cpu().guest = {sync_exit(Ec::wfx, 0), interrupt()};
+  ASSERT_TRUE(vcpu.run());
+  ASSERT_EQ(ring.end(), first + 4);
+  const trace::Record& delivered = ring.at(first + 2);
+  EXPECT_EQ(delivered.kind, Kind::irq_delivered);
+  EXPECT_EQ(delivered.data, 7U);
+  EXPECT_EQ(delivered.far, 0U) << "list register 0";
+  EXPECT_EQ(delivered.hpfar, scheduler.delivered);
+  EXPECT_EQ(delivered.vm, 1);
+  EXPECT_EQ(delivered.vcpu, 1);
+  EXPECT_EQ(delivered.outcome, trace::Outcome::open);
+  EXPECT_EQ(delivered.time, ring.at(first).time);
+}
+
+TEST_F(HandOverTest, WithoutARecorder) {
+  per_cpu.set_trace(nullptr);
+  let_other_wait();
+  fake::cpu().guest = {sync_exit(Ec::wfx, 0), interrupt()};
+  ASSERT_TRUE(vcpu.run());
+  EXPECT_EQ(per_cpu.current(), &other);
+  EXPECT_EQ(ring.end(), 0U);
+}
+
+TEST_F(HandOverTest, EachHasItsOwnKeys) {
+  for (const bool el2_has_one : {false, true}) {
+    fake::reset();
+    fake::cpu().id.id_aa64isar1_el1 = 0x10;
+    fake::cpu().uses_ia_key = el2_has_one;
+    ASSERT_TRUE(other.setup({.vm_id = 1, .index = 1}));
+    let_other_wait();
+    fake::cpu().live.apibkeylo_el1 = 0xB0;
+    if (!el2_has_one) fake::cpu().live.apiakeylo_el1 = 0xA0;
+    fake::cpu().guest = {[&](VCpuContext& context) {
+                           if (el2_has_one) context.guest_ia_key[0] = 0xA0;
+                           sync_exit(Ec::wfx, 0)(context);
+                         },
+                         [&](VCpuContext& context) {
+                           EXPECT_EQ(fake::cpu().live.apibkeylo_el1, 0U);
+                           EXPECT_EQ(el2_has_one ? context.guest_ia_key[0] : fake::cpu().live.apiakeylo_el1, 0U);
+                           interrupt()(context);
+                         }};
+    ASSERT_TRUE(vcpu.run());
+    ASSERT_EQ(per_cpu.current(), &other);
+    EXPECT_EQ(vcpu.system_registers().apiakeylo_el1, 0xA0U) << el2_has_one;
+    EXPECT_EQ(vcpu.system_registers().apibkeylo_el1, 0xB0U);
+    ASSERT_TRUE(other.unbind());
+  }
 }
 
 TEST_F(HandOverTest, NobodyElseAndRunReturns) {

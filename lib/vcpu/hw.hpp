@@ -36,7 +36,6 @@ extern "C" void arm_vcpu_enter_guest(VCpuContext* context) noexcept;
 // True: EL2 signs its return addresses (SCTLR_EL2.EnIA), so that the IA key is switched at every exit.
 [[nodiscard]] bool host_uses_ia_key() noexcept;
 void read_ia_key(std::uint64_t (&key)[2]) noexcept;
-void write_ia_key(const std::uint64_t (&key)[2]) noexcept;
 
 // Acknowledges the highest-priority physical interrupt: ICC_IAR1_EL1, or ICC_IAR0_EL1 for an FIQ; of a GICv2 GICC_IAR.
 [[nodiscard]] std::uint32_t acknowledge_interrupt(bool group0) noexcept;

@@ -38,12 +38,11 @@ inline constexpr unsigned kOutcomeShift = 24;
 // The whole record in eight stores, most of them pairs: a place in the ring, and what is known at the vector. The last
 // two words as they are stored: SPSR and a duration of 0; the number, and above it the tag. Returns the place; the
 // caller publishes the number.
-[[gnu::always_inline]] inline trace::Record& write(trace::RingCursor ring, std::uint64_t number, std::uint64_t tag,
-                                                   std::uint64_t pc, std::uint64_t esr, std::uint64_t far,
-                                                   std::uint64_t hpfar, std::uint64_t data,
-                                                   std::uint64_t spsr) noexcept {
+[[gnu::always_inline]] inline trace::Record& write_at(std::uint64_t time, trace::RingCursor ring, std::uint64_t number,
+                                                      std::uint64_t tag, std::uint64_t pc, std::uint64_t esr,
+                                                      std::uint64_t far, std::uint64_t hpfar, std::uint64_t data,
+                                                      std::uint64_t spsr) noexcept {
   using Word [[gnu::may_alias]] = std::uint64_t;
-  const std::uint64_t time = hw::counter_ticks();
   trace::Record& record = ring.place_of(number);
   record.time = time;
   record.pc = pc;
@@ -54,6 +53,12 @@ inline constexpr unsigned kOutcomeShift = 24;
   *reinterpret_cast<Word*>(&record.spsr) = static_cast<std::uint32_t>(spsr);
   *reinterpret_cast<Word*>(&record.sequence) = tag + static_cast<std::uint32_t>(number);
   return record;
+}
+[[gnu::always_inline]] inline trace::Record& write(trace::RingCursor ring, std::uint64_t number, std::uint64_t tag,
+                                                   std::uint64_t pc, std::uint64_t esr, std::uint64_t far,
+                                                   std::uint64_t hpfar, std::uint64_t data,
+                                                   std::uint64_t spsr) noexcept {
+  return write_at(hw::counter_ticks(), ring, number, tag, pc, esr, far, hpfar, data, spsr);
 }
 
 // At the vector. The outcome is the one that most exits have; leave(), inject_*() and a panic say otherwise.
@@ -109,14 +114,12 @@ inline void end_returned(VCpuContext& context) noexcept {
   context.open_record = nullptr;
 }
 
-// An event that is not an exit and has no syndrome, of the vCPU that has this trace_tag.
-[[gnu::always_inline]] inline void write_event(trace::RingCursor ring, std::uint64_t number, std::uint64_t trace_tag,
-                                               trace::Kind kind, std::uint64_t pc, std::uint64_t data,
-                                               std::uint64_t far = 0, std::uint64_t hpfar = 0) noexcept {
+// The tag of an event that is not an exit, of the vCPU that has this trace_tag.
+[[nodiscard]] constexpr std::uint64_t event_tag(std::uint64_t trace_tag, trace::Kind kind) noexcept {
   constexpr std::uint64_t kWho = std::uint64_t{0xFFFF} << 32;
-  const std::uint64_t tag = (trace_tag & kWho) | static_cast<std::uint64_t>(kind) << (32 + kKindShift);
-  (void)write(ring, number, tag, pc, 0, far, hpfar, data, 0);
+  return (trace_tag & kWho) | static_cast<std::uint64_t>(kind) << (32 + kKindShift);
 }
+// One that has no syndrome.
 [[gnu::always_inline]] inline void event(const VCpuContext& context, trace::Kind kind, std::uint64_t pc,
                                          std::uint64_t data, std::uint64_t far = 0, std::uint64_t hpfar = 0) noexcept {
   const trace::RingCursor ring = context.trace_cursor;
@@ -124,23 +127,33 @@ inline void end_returned(VCpuContext& context) noexcept {
     return;
   }
   const std::uint64_t number = *ring.written;
-  write_event(ring, number, context.trace_tag, kind, pc, data, far, hpfar);
+  (void)write(ring, number, event_tag(context.trace_tag, kind), pc, 0, far, hpfar, data, 0);
   ring.publish(number);
 }
 
-// `from` waits, which its exit has answered, and `to` goes on in its place. In less time than a duration can tell.
-[[gnu::always_inline]] inline void hand_over(VCpuContext& from, VCpuContext& to) noexcept {
+// `from` is at a WFI, and `to` goes on in its place, with `delivered` (an ICH_LR<n>_EL2; 0: none) in list register 0:
+// the exit and what comes of it, at once.
+[[gnu::always_inline]] inline void hand_over(const VCpuContext& from, const VCpuContext& to,
+                                             std::uint64_t delivered) noexcept {
   const trace::RingCursor ring = from.trace_cursor;
   if (VCPU_TRACE == 0 || ring.written == nullptr) {
     return;
   }
-  if (trace::Record* const exit = std::exchange(from.open_record, nullptr); exit != nullptr) {
-    exit->outcome = trace::Outcome::returned;
+  constexpr std::uint64_t kWaits = tag_of(0, 0, {}, trace::Outcome::handled) ^ tag_of(0, 0, {}, trace::Outcome::waits);
+  const std::uint64_t time = hw::counter_ticks();
+  std::uint64_t number = *ring.written;
+  (void)write_at(time, ring, number, from.trace_tag ^ kWaits, from.frame.elr, from.esr.raw, 0, 0, 0,
+                 from.frame.spsr.raw);
+  ++number;
+  const std::uint64_t tag = event_tag(to.trace_tag, trace::Kind::vcpu_scheduled);
+  (void)write_at(time, ring, number, tag, to.frame.elr, 0, 0, 0, 1, 0);
+  if (delivered != 0) {
+    constexpr std::uint64_t kDelivered =
+        event_tag(0, trace::Kind::vcpu_scheduled) ^ event_tag(0, trace::Kind::irq_delivered);
+    ++number;
+    (void)write_at(time, ring, number, tag ^ kDelivered, 0, 0, 0, delivered, static_cast<std::uint32_t>(delivered), 0);
   }
-  const std::uint64_t number = *ring.written;
-  write_event(ring, number, from.trace_tag, trace::Kind::vcpu_parked, from.frame.elr, 1);
-  write_event(ring, number + 1, to.trace_tag, trace::Kind::vcpu_scheduled, to.frame.elr, 1);
-  ring.publish(number + 1);
+  ring.publish(number);
 }
 
 // An event of this vCPU, in which `event` has what its kind needs; time, VM and vCPU are added.

@@ -272,6 +272,8 @@ Result<> Aarch64VCpu::set_ept_root(Stage2Root root) noexcept {
                             .raw;
   registers_.mdscr_el1 = debug_.hardware_mdscr();
   const bool pauth = groups_.has(SysRegGroup::pauth);
+  swap_ia_key = pauth && hw::host_uses_ia_key() ? 1 : 0;
+  groups_ = groups_.with(SysRegGroup::pauth_ia, pauth && swap_ia_key == 0);
   registers_.restore(groups_);
   if (debug_.in_use()) {
     hw::load_debug(debug_);
@@ -280,13 +282,10 @@ Result<> Aarch64VCpu::set_ept_root(Stage2Root root) noexcept {
   if (pmu_is_live_) {
     hw::load_pmu(pmu_, pmu_counters());
   }
-  swap_ia_key = pauth && hw::host_uses_ia_key() ? 1 : 0;
   if (swap_ia_key != 0) {
     guest_ia_key[0] = registers_.apiakeylo_el1;
     guest_ia_key[1] = registers_.apiakeyhi_el1;
     hw::read_ia_key(host_ia_key);
-  } else if (pauth) {
-    hw::write_ia_key({registers_.apiakeylo_el1, registers_.apiakeyhi_el1});
   }
   note_plain();
   cpu.current_ = this;
@@ -323,42 +322,8 @@ Result<> Aarch64VCpu::unbind(Next next) noexcept {
   return {};
 }
 
-// No stack guard, as in bind().
-[[gnu::no_stack_protector]] void Aarch64VCpu::hand_over(Aarch64VCpu& next) noexcept {
-  Aarch64PerCpu& cpu = *cpu_;
-  recorder::hand_over(*this, next);
-  next.registers_.cptr_el2 = next.cptr_when(cpu.fp_owner_ == &next);
-  exchange(registers_, groups_, next.registers_, next.groups_);
-  if (groups_.has(SysRegGroup::pauth)) keep_ia_key();
-  // With a key of EL2's own the guest's is in the context, and the vector writes it.
-  if (next.groups_.has(SysRegGroup::pauth) && next.swap_ia_key == 0) {
-    hw::write_ia_key({next.registers_.apiakeylo_el1, next.registers_.apiakeyhi_el1});
-  }
-  frame.sp_el0 = hw::read_sp_el0();
-  hw::write_sp_el0(next.frame.sp_el0);
-  next.host_sp = host_sp;  // this run() is the next one's, too
-
-  next.trace_cursor = std::exchange(trace_cursor, {});
-  cpu.current_ = &next;
-  next.cpu_ = &cpu;
-  cpu_ = nullptr;
-}
-
 void Aarch64VCpu::note_plain() noexcept {
   plain_on_ = !debug_.in_use() && !pmu_is_live_ ? cpu_ : nullptr;
-}
-
-// The guest's IA key, where the exit has left it.
-void Aarch64VCpu::keep_ia_key() noexcept {
-  if (swap_ia_key != 0) {
-    registers_.apiakeylo_el1 = guest_ia_key[0];
-    registers_.apiakeyhi_el1 = guest_ia_key[1];
-  } else {
-    std::uint64_t key[2];
-    hw::read_ia_key(key);
-    registers_.apiakeylo_el1 = key[0];
-    registers_.apiakeyhi_el1 = key[1];
-  }
 }
 
 void Aarch64VCpu::refresh_system_registers() noexcept {
@@ -366,7 +331,7 @@ void Aarch64VCpu::refresh_system_registers() noexcept {
     return;
   }
   registers_.store(groups_);
-  if (groups_.has(SysRegGroup::pauth)) keep_ia_key();
+  keep_ia_key();
 }
 
 std::uint64_t Aarch64VCpu::cptr_when(bool owns_vectors) const noexcept {
@@ -420,6 +385,7 @@ void Aarch64VCpu::claim_fp() noexcept {
     if (owner != nullptr) {
       owner->save_vectors();
       owner->fp_cpu_ = nullptr;
+      owner->registers_.cptr_el2 = owner->cptr_when(false);  // what hand_over() goes by
     }
     load_vectors();
     cpu_->fp_owner_ = this;

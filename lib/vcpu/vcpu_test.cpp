@@ -411,10 +411,29 @@ TEST_F(VCpuTest, FpStateMustNotBeLeftBehind) {
 TEST_F(VCpuTest, PointerAuthenticationKeyIsSwappedAtTheVectorWhenEl2UsesIt) {
   fake::cpu().id.id_aa64isar1_el1 = 0x10;
   fake::cpu().uses_ia_key = true;
-  fake::cpu().ia_key[0] = 0x1111;
+  fake::cpu().live.apiakeylo_el1 = 0x1111;
   prepare();
-  EXPECT_EQ(fake::cpu().ia_key[0], 0x1111U) << "bind() itself returns with the host's key";
+  EXPECT_EQ(fake::cpu().live.apiakeylo_el1, 0x1111U) << "bind() itself returns with the host's key";
   EXPECT_TRUE(Hcr::from(fake::cpu().live.hcr_el2).get<Hcr::API>());
+  run([](VCpuContext& context) {
+    context.guest_ia_key[0] = 0x2222;  // as the vector leaves it
+    interrupt()(context);
+  });
+  ASSERT_TRUE(vcpu.unbind());
+  EXPECT_EQ(vcpu.system_registers().apiakeylo_el1, 0x2222U);
+  EXPECT_EQ(fake::cpu().live.apiakeylo_el1, 0x1111U);
+}
+
+TEST_F(VCpuTest, AndIsARegisterLikeOthersWhenEl2DoesNot) {
+  fake::cpu().id.id_aa64isar1_el1 = 0x10;
+  prepare();
+  EXPECT_EQ(fake::cpu().live.apiakeylo_el1, 0U);
+  fake::cpu().live.apiakeylo_el1 = 0x2222;
+  ASSERT_TRUE(vcpu.unbind());
+  EXPECT_EQ(vcpu.system_registers().apiakeylo_el1, 0x2222U);
+  fake::cpu().live.apiakeylo_el1 = 0;
+  ASSERT_TRUE(vcpu.bind(per_cpu));
+  EXPECT_EQ(fake::cpu().live.apiakeylo_el1, 0x2222U);
 }
 
 TEST_F(VCpuTest, InjectInterruptChecksTheRange) {

@@ -27,8 +27,11 @@ constexpr std::uint64_t kRead = SysRegIss::Direction::kMask;
 constexpr std::uint64_t kMrsId = kSysReg | kRead | SysRegId{3, 0, 0, 0, 0}.iss();
 constexpr std::uint64_t kIdVaries = SysRegId{0, 0, 0, 7, 7}.iss() | kRtMask;
 
-// EC[5:4]: 0 for WFI, FP and AArch32's coprocessors, which are not answered here.
+// EC[5:4]: 0 for WFI, FP and AArch32's coprocessors.
 constexpr std::uint64_t kFirstClassBits = std::uint64_t{0b11} << 30;
+// WFI, on whatever condition: WFE and the waits with a time-out have another TI.
+constexpr std::uint32_t kWfi = Esr{}.with<Esr::EC>(Ec::wfx).raw;
+constexpr std::uint32_t kWfiFixed = Esr::EC::kMask | WfxIss::TI::kMask;
 
 constexpr std::uint64_t kSgiIntid = std::uint64_t{0xF} << 24;
 
@@ -201,7 +204,7 @@ extern "C" VectorAnswer vmexit_answer_sync(VCpuContext* context) noexcept {
     return answer_load(*context, esr);
   }
   if ((esr & kFirstClassBits) == 0) {
-    return VectorAnswer::none;
+    return (static_cast<std::uint32_t>(esr) & kWfiFixed) == kWfi ? VectorAnswer::waits : VectorAnswer::none;
   }
   if ((esr & ~kRtMask) == kMsrSgi1r) {
     return answer_sgi(*context, esr);

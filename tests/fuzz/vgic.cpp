@@ -118,12 +118,13 @@ void run(fuzz::Input& input, unsigned version) {
         m.settle();
         break;
       case 13:
-        if (VgicCpuMask kick = 0; input.flag()) {
-          const bool quiet = m.vgic.save_quiet(cpu, m.at(cpu), kick);
+        if (input.flag()) {
+          VgicCpuMask kick = 0;
+          const bool quiet = m.vgic.save_quiet(m.vgic.state(cpu), m.at(cpu), kick);
           m.kick(kick & ~(VgicCpuMask{1} << cpu));
           if (quiet) {
             FUZZ_CHECK(!m.vgic.has_deliverable(cpu));
-            m.kick(m.vgic.resume(cpu, m.at(cpu), 0));
+            if (m.vgic.resume(m.vgic.state(cpu), m.at(cpu), 0) == 0) m.kick(m.vgic.flush(cpu, m.at(cpu)));
           }
           m.settle();
           break;

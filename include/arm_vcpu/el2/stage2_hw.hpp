@@ -87,11 +87,11 @@ inline void flush_all_vmids() noexcept {
 // they share a VMID. So the translations of stage 1 go, on this CPU only; the broadcast of the guest's own maintenance
 // has reached all others. The instruction cache goes with them: a vCPU whose MMU is off may have fetched past the data
 // caches what another sees in them. [armarm] "Use of ASIDs and VMIDs to reduce TLB maintenance requirements", "Behavior
-// of instruction fetches when stage 1 is disabled".
+// of instruction fetches when stage 1 is disabled". No ISB behind it: the guest's instructions are fetched after the
+// ERET.
 inline void forget_sibling_vcpu() noexcept {
   isb();  // VTTBR_EL2 is this VM's
   __asm__ volatile("tlbi vmalle1\n\tic iallu\n\tdsb nsh" ::: "memory");
-  isb();
 }
 
 // The stage 2 of a VM whose tables come from a TablePool.

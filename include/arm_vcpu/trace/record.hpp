@@ -23,6 +23,7 @@ enum class Outcome : std::uint8_t {
   returned,  // the hypervisor dealt with it: run() returned, or its ExitResponder answered
   failed,    // nobody could deal with it
   answered,  // at the vector, within a tick; data, far and hpfar are as kinds.def says for answers
+  waits,     // a WFI; another vCPU goes on in its place, whose vcpu_scheduled follows
 };
 
 enum class VmEvent : std::uint8_t { created, started, reset, powered_off, failed };

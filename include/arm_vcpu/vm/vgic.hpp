@@ -98,13 +98,15 @@ class Vgic {
   void load(unsigned cpu, H& h) noexcept;
   template <GicHypInterface H>
   [[nodiscard]] VgicCpuMask save(unsigned cpu, H& h) noexcept;
-  // The two for a vCPU that waits and makes room for another on the same CPU. save_quiet() is save() if the vCPU has
-  // nothing left that could end its wait, or that is a physical interrupt's; false: nothing but sync() was done. `kick`
-  // is what save() returns, in either case. resume() is load() and flush(). They keep direct().doorbell, too.
+  // The two for a vCPU that waits and makes room for another on the same CPU, by state(). save_quiet() is save() if the
+  // vCPU has nothing left that could end its wait, or that is a physical interrupt's; false: nothing but sync() was
+  // done. What save() returns is added to `kick`, in either case. resume() is load(), and flush() for a vCPU for which
+  // an SGI waits and nothing else: it returns what it has written to ICH_LR0_EL2. 0: flush() has to come. They keep
+  // direct().doorbell, too.
   template <GicHypInterface H>
-  [[nodiscard]] bool save_quiet(unsigned cpu, H& h, VgicCpuMask& kick) noexcept;
+  [[nodiscard]] bool save_quiet(VgicCpu& c, H& h, VgicCpuMask& kick) noexcept;
   template <GicHypInterface H>
-  [[nodiscard]] VgicCpuMask resume(unsigned cpu, H& h, std::uint64_t doorbell) noexcept;
+  [[nodiscard]] std::uint64_t resume(VgicCpu& c, H& h, std::uint64_t doorbell) noexcept;
   // Folds what the guest did to the list registers. Idempotent; flush() must follow before the guest runs again.
   template <GicHypInterface H>
   [[nodiscard]] VgicCpuMask sync(unsigned cpu, H& h) noexcept;
@@ -130,6 +132,7 @@ class Vgic {
 
   // Where needs_flush() and has_news() look, for a caller that asks both.
   [[nodiscard]] const VgicCpu& cpu(unsigned cpu) const noexcept { return cpus_[cpu]; }
+  [[nodiscard]] VgicCpu& state(unsigned cpu) noexcept { return cpus_[cpu]; }
 
   [[nodiscard]] bool needs_flush(unsigned cpu) const noexcept { return needs_flush(cpus_[cpu]); }
   [[nodiscard]] static bool needs_flush(const VgicCpu& c) noexcept {
@@ -248,9 +251,15 @@ class Vgic {
   void restore_interface(const VgicCpu& c, H& h) noexcept;
   // The one interrupt that waits, when it is alone and needs no choice: pending, deliverable, not active.
   [[nodiscard]] unsigned the_only_one(unsigned cpu) const noexcept;
-  // The same of an SGI, whose list register the vector's table has. False: there is none.
+  // The same of an SGI, whose list register the vector's table has: it is written, and returned. 0: there is none.
   template <GicHypInterface H>
-  [[nodiscard]] static bool deliver_lone_sgi(VgicCpu& c, H& h) noexcept;
+  [[nodiscard]] static std::uint64_t deliver_lone_sgi(VgicCpu& c, H& h) noexcept;
+  // What flush() does in the end, when nothing waits and nothing is stale.
+  static void arm_quiet(VgicCpu& c) noexcept {
+    store_relaxed(c.dirty, false);
+    store_relaxed(c.direct.armed, 1);
+    store_relaxed(c.direct.timer, c.direct_timer);
+  }
   template <GicHypInterface H>
   void put_first(VgicCpu& c, H& h, gic::IchLr lr) noexcept;
   [[nodiscard]] LrPlan plan(unsigned cpu, gic::IchVmcr vmcr) noexcept;

@@ -63,22 +63,21 @@ template <GicHypInterface H>
 }
 
 template <GicHypInterface H>
-[[gnu::always_inline]] inline bool Vgic::save_quiet(unsigned cpu, H& h, VgicCpuMask& kick) noexcept {
-  VgicCpu& c = cpus_[cpu];
+[[gnu::always_inline]] inline bool Vgic::save_quiet(VgicCpu& c, H& h, VgicCpuMask& kick) noexcept {
   if (c.hcr != idle_hcr()) return false;
   // The usual end: what the vector delivered is over. Nothing of it is in the interrupt's state.
-  if (c.lr_used == 0 && h.read_ich_lr(0).empty()) {
-    c.direct.delivered.store(0, std::memory_order_relaxed);
+  if (c.lr_used == 0 && h.read_ich_lr(0).empty()) [[likely]] {
+    store_relaxed(c.direct.delivered, 0);
     c.lrs_live = false;
   } else {
-    kick = sync(cpu, h);
+    kick |= sync(static_cast<unsigned>(&c - cpus_.data()), h);
+    if (c.lr_used != 0) return false;
   }
   // What others have posted and nobody has accepted is in no set; nor is what waits for a deactivation elsewhere.
-  if (!c.waiting.empty() || !c.releases.empty() || c.lr_used != 0 || c.has_active_ppis ||
-      c.direct.posted.load(std::memory_order_relaxed) != 0) {
+  if (!c.waiting.empty() || !c.releases.empty() || c.has_active_ppis || load_relaxed(c.direct.posted) != 0) {
     return false;
   }
-  c.direct.doorbell.store(0, std::memory_order_relaxed);
+  store_relaxed(c.direct.doorbell, 0);
   keep_interface(c, h);
   if (c.lr_written > 1) empty_list_registers(c, h);  // the first one is empty
   c.lr_written = 0;
@@ -93,45 +92,40 @@ template <GicHypInterface H>
   }
 }
 
-// ICH_HCR_EL2 of the one before was left on: nothing was in its list registers.
+// ICH_HCR_EL2 of the one before was left on: nothing was in its list registers. Nothing has been in this one's since it
+// was saved.
 template <GicHypInterface H>
-[[gnu::always_inline]] inline VgicCpuMask Vgic::resume(unsigned cpu, H& h, std::uint64_t doorbell) noexcept {
-  VgicCpu& c = cpus_[cpu];
-  c.direct.doorbell.store(doorbell, std::memory_order_relaxed);
+[[gnu::always_inline]] inline std::uint64_t Vgic::resume(VgicCpu& c, H& h, std::uint64_t doorbell) noexcept {
+  store_relaxed(c.direct.doorbell, doorbell);
   restore_interface(c, h);
   c.hcr = idle_hcr();
   h.write_ich_hcr(c.hcr);
-  c.lr_used = c.lr_written = 0;
-  c.direct.delivered.store(0, std::memory_order_relaxed);
-  if (c.direct.posted.load(std::memory_order_relaxed) == 0 && c.releases.empty()) {
-    if (deliver_lone_sgi(c, h)) {
-      c.dirty.store(false, std::memory_order_relaxed);
-      // Nothing else waits, and nothing is stale.
-      c.direct.armed.store(1, std::memory_order_relaxed);
-      c.direct.timer.store(c.direct_timer, std::memory_order_relaxed);
-      return 0;
+  if (load_relaxed(c.direct.posted) == 0 && c.releases.empty()) {
+    if (const std::uint64_t lr = deliver_lone_sgi(c, h); lr != 0) {
+      arm_quiet(c);
+      return lr;
     }
   }
-  mark_dirty(cpu);
-  return flush(cpu, h);
+  c.dirty.store(true, std::memory_order_release);
+  return 0;
 }
 
 // As the vector does it: what is in the list register is `direct.delivered`, and no state of the interrupt. An SGI is
 // an edge without a link, so that what waits and is not active is `latch`. Precondition: every list register is empty.
 template <GicHypInterface H>
-[[gnu::always_inline]] inline bool Vgic::deliver_lone_sgi(VgicCpu& c, H& h) noexcept {
+[[gnu::always_inline]] inline std::uint64_t Vgic::deliver_lone_sgi(VgicCpu& c, H& h) noexcept {
   const unsigned intid = c.waiting.single_below_64();
-  if (intid >= gic::kSgiCount || c.direct_stale) return false;
-  const std::uint64_t lr = c.direct.sgi[intid].load(std::memory_order_relaxed);
+  if (intid >= gic::kSgiCount || c.direct_stale) return 0;
+  const std::uint64_t lr = load_relaxed(c.direct.sgi[intid]);
   VgicIrq& i = c.irqs[intid];
-  if (lr == 0 || i.active || !i.latch) return false;
+  if (lr == 0 || i.active || !i.latch) return 0;
   c.waiting.clear_below_64();  // it was alone
   i.queued_at = kVgicNoCpu;
   i.latch = false;
   c.lr_written |= 1;
-  c.direct.delivered.store(intid + 1, std::memory_order_relaxed);
+  store_relaxed(c.direct.delivered, intid + 1);
   h.write_ich_lr(0, gic::IchLr::from(lr));
-  return true;
+  return lr;
 }
 
 // Nothing else is in a list register.
@@ -217,7 +211,7 @@ VgicCpuMask Vgic::flush(unsigned cpu, H& h) noexcept {
   }
 
   if (c.lr_used == 0 && c.hcr == idle_hcr()) {
-    if (deliver_lone_sgi(c, h)) {
+    if (deliver_lone_sgi(c, h) != 0) {
       arm(cpu);
       return kick;
     }

@@ -405,30 +405,36 @@ TEST(VgicSwitch, AParkedVcpuIsNotReadAgain) {
   EXPECT_EQ(m.at(0).running_priority(), 0x40U);
 }
 
+// Nobody else has to do anything for it.
+bool save_quiet(Machine& m) {
+  VgicCpuMask kick = 0;
+  const bool saved = m.vgic.save_quiet(m.vgic.state(0), m.at(0), kick);
+  EXPECT_EQ(kick, 0U);
+  return saved;
+}
+
 TEST(VgicSwitch, AQuietVcpuMakesRoomAndComesBack) {
   Machine m;
   m.prepare(0, 3, true, 0x40);
   m.vgic.direct(0).doorbell = 7;
-  VgicCpuMask kick = 0;
   ASSERT_TRUE(m.vgic.inject(0, 3));
   m.settle();
-  EXPECT_FALSE(m.vgic.save_quiet(0, m.at(0), kick)) << "pending in a list register";
+  EXPECT_FALSE(save_quiet(m)) << "pending in a list register";
   EXPECT_EQ(m.vgic.direct(0).doorbell.load(), 7U);
   m.settle();
   EXPECT_EQ(m.acknowledge(0), 3U);
-  EXPECT_FALSE(m.vgic.save_quiet(0, m.at(0), kick)) << "active in a list register";
+  EXPECT_FALSE(save_quiet(m)) << "active in a list register";
   m.settle();
   m.end(0, 3);
   m.vgic.direct(0).posted = 1U << 3;
-  EXPECT_FALSE(m.vgic.save_quiet(0, m.at(0), kick)) << "posted by another vCPU";
-  EXPECT_EQ(kick, 0U);
+  EXPECT_FALSE(save_quiet(m)) << "posted by another vCPU";
   m.settle();
   EXPECT_EQ(m.acknowledge(0), 3U);
   m.end(0, 3);
 
   const auto vmcr = m.at(0).vmcr = m.at(0).vmcr.with<gic::IchVmcr::VPMR>(0x80);
   m.at(0).accesses = 0;
-  ASSERT_TRUE(m.vgic.save_quiet(0, m.at(0), kick));
+  ASSERT_TRUE(save_quiet(m));
   EXPECT_EQ(m.at(0).accesses, 4U) << "list register 0, ICH_VMCR_EL2, the active priorities";
   EXPECT_EQ(m.vgic.direct(0).doorbell.load(), 0U);
   EXPECT_TRUE(m.at(0).lr[0].empty());
@@ -437,7 +443,9 @@ TEST(VgicSwitch, AQuietVcpuMakesRoomAndComesBack) {
   ASSERT_TRUE(m.vgic.inject(0, 3));
   EXPECT_TRUE(m.vgic.has_deliverable(0));
   m.at(0).vmcr = {};
-  EXPECT_EQ(m.vgic.resume(0, m.at(0), 9), 0U);
+  const std::uint64_t lr = m.vgic.resume(m.vgic.state(0), m.at(0), 9);
+  EXPECT_EQ(gic::IchLr::from(lr), m.at(0).lr[0]);
+  EXPECT_EQ(gic::IchLr::from(lr).get<gic::IchLr::vINTID>(), 3U);
   EXPECT_EQ(m.at(0).vmcr, vmcr);
   EXPECT_EQ(m.vgic.direct(0).doorbell.load(), 9U);
   EXPECT_EQ(m.vgic.direct(0).armed.load(), 1U);
@@ -447,6 +455,22 @@ TEST(VgicSwitch, AQuietVcpuMakesRoomAndComesBack) {
   EXPECT_EQ(m.acknowledge(0), gic::kSpurious);
 }
 
+TEST(VgicSwitch, OneThatHasMoreThanAnSgiIsFlushed) {
+  Machine m;
+  m.prepare(0, 3, true, 0x40);
+  m.prepare(0, 4, true, 0x40);
+  ASSERT_TRUE(save_quiet(m));
+  ASSERT_TRUE(m.vgic.inject(0, 3));
+  ASSERT_TRUE(m.vgic.inject(0, 4));
+  EXPECT_EQ(m.vgic.resume(m.vgic.state(0), m.at(0), 0), 0U);
+  EXPECT_TRUE(m.vgic.needs_flush(0));
+  EXPECT_TRUE(m.at(0).lr[0].empty());
+  m.settle();
+  EXPECT_EQ(m.acknowledge(0), 3U);
+  m.end(0, 3);
+  EXPECT_EQ(m.acknowledge(0), 4U);
+}
+
 TEST(VgicSwitch, APhysicalInterruptThatIsActiveIsNotQuiet) {
   Machine m;
   ASSERT_TRUE(m.vgic.link_physical(0, 27, 27));
@@ -454,8 +478,7 @@ TEST(VgicSwitch, APhysicalInterruptThatIsActiveIsNotQuiet) {
   m.ppi(0, 27, true);
   m.settle();
   m.set_bit(0, gic::GIC_ICENABLER, 27);
-  VgicCpuMask kick = 0;
-  EXPECT_FALSE(m.vgic.save_quiet(0, m.at(0), kick)) << "it is active at the physical GIC, for this vCPU";
+  EXPECT_FALSE(save_quiet(m)) << "it is active at the physical GIC, for this vCPU";
 }
 
 TEST(VgicSwitch, WhatIsDeliveredToAParkedVcpuIsNotLost) {

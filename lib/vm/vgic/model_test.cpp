@@ -197,13 +197,14 @@ class ModelRun {
     }
   }
   void rebind(unsigned cpu) {
-    if (VgicCpuMask kick = 0; chance(2)) {
-      const bool quiet = m_.vgic.save_quiet(cpu, m_.at(cpu), kick);
+    if (chance(2)) {
+      VgicCpuMask kick = 0;
+      const bool quiet = m_.vgic.save_quiet(m_.vgic.state(cpu), m_.at(cpu), kick);
       m_.kick(kick & ~(VgicCpuMask{1} << cpu));
       if (quiet) {
         EXPECT_TRUE(candidates(cpu).empty());
         EXPECT_FALSE(m_.vgic.has_deliverable(cpu));
-        m_.kick(m_.vgic.resume(cpu, m_.at(cpu), 0));
+        if (m_.vgic.resume(m_.vgic.state(cpu), m_.at(cpu), 0) == 0) m_.kick(m_.vgic.flush(cpu, m_.at(cpu)));
       }
       m_.settle();
       return;

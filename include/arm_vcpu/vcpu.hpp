@@ -113,6 +113,8 @@ struct alignas(16) FpSimdState {
   std::uint64_t fpcr{};
 };
 
+inline constexpr unsigned kIdRegisters = 56;
+
 // What the world switch in lib/el2 works on. While the guest runs, SP_EL2 points here.
 struct alignas(64) VCpuContext : ExitFrame {
   std::uint64_t host_sp{};          // stack of the caller of run()
@@ -129,8 +131,8 @@ struct alignas(64) VCpuContext : ExitFrame {
   DirectInterrupts* direct{};             // null while interrupts go the long way
   const DirectPeers* peers{};             // null: the vCPU has none
   RefusedCall refused{};
-  std::uint32_t acknowledged{};  // INTID + 1 that the vector took and could not answer
-  const std::uint64_t* id_registers{};
+  std::uint32_t acknowledged{};         // INTID + 1 that the vector took and could not answer
+  const std::uint64_t* id_registers{};  // kIdRegisters of them, before the first entry
 };
 
 // A virtual CPU. Not thread-safe: one CPU at a time uses it. Nothing in it allocates.
@@ -296,8 +298,8 @@ class Aarch64VCpu final : VCpuContext {
     bool pan{};
   };
 
-  // Sanitised ID registers, op0 3, op1 0, CRn 0, CRm 1 to 7.
-  using IdRegisterFile = std::array<std::uint64_t, 56>;
+  // Sanitised ID registers: op0 3, op1 0, CRn 0, by CRm, 1 to 7, and op2.
+  using IdRegisterFile = std::array<std::uint64_t, kIdRegisters>;
 
   Aarch64VCpu() = default;
   void reset_registers() noexcept;
@@ -375,14 +377,16 @@ class Aarch64VCpu final : VCpuContext {
 extern "C" VCpuContext* vmexit_handler(VCpuContext* context) noexcept;
 // Those that it calls: true, the guest goes on; false, the reason is in the vCPU.
 
-// What the vector asks before: exits that a few loads can answer. [ADR] docs/adr/0015-answers-at-the-vector.md
+// What the vector asks before: exits that a few loads can answer, of a guest in AArch64. [ADR]
+// docs/adr/0015-answers-at-the-vector.md
 enum class VectorAnswer : std::uint32_t {
-  none = 0b000,           // vmexit_handler() has to look
-  done = 0b001,           // of the registers that a function keeps, none changed
-  done_all_gprs = 0b010,  // one of them may have changed
-  waits = 0b110,          // vmexit_wait() knows who goes on; if it does not, vmexit_handler() has to look
+  done = 0b000,           // of the registers that a function keeps, none changed
+  done_all_gprs = 0b001,  // one of them may have changed
+  none = 0b010,           // vmexit_handler() has to look
+  waits = 0b101,          // vmexit_wait() knows who goes on; if it does not, vmexit_handler() has to look
 };
-extern "C" VectorAnswer vmexit_answer_sync(VCpuContext* context) noexcept;
+// X0 is not used: the answer comes back in it, and neither argument has to be moved out of its way.
+extern "C" VectorAnswer vmexit_answer_sync(std::uint64_t, VCpuContext* context, std::uint64_t esr) noexcept;
 extern "C" VectorAnswer vmexit_answer_irq(VCpuContext* context) noexcept;
 // A WFI without a time-out. The vCPU that goes on; null: nothing has been done.
 extern "C" VCpuContext* vmexit_wait(VCpuContext* context) noexcept;

@@ -27,7 +27,6 @@
     stp     x26, x27, [sp, #VCPU_CTX_X0 + 8 * 26]
     stp     x28, x29, [sp, #VCPU_CTX_X0 + 8 * 28]
     str     x30, [sp, #VCPU_CTX_X0 + 8 * 30]
-    mov     x0, sp
     ldr     x16, [sp, #VCPU_CTX_HOST_SP]
     mov     x19, sp                         // survives the calls
     mov     sp, x16
@@ -54,14 +53,22 @@
 .endm
 
 // An exception taken from the guest. In: SP_EL2 = VCpuContext. At most 32 instructions. With `answer`, that function is
-// asked first.
+// asked first: vmexit_answer_irq(context), or vmexit_answer_sync(-, context, ESR_EL2).
 .macro VCPU_GUEST_EXIT_SLOT kind, target, answer
     .balign 0x80
 .Lslot_\@:
     VCPU_SAVE_GPRS
     .ifnb   \answer
+    .if     \kind == VCPU_TRAP_SYNC
+    mov     x1, x19
+    mrs     x2, esr_el2
+    .else
+    mov     x0, x19
+    .endif
     bl      \answer                         // w0: VectorAnswer
-    tbnz    w0, #0, .Lresume_answered
+    cbz     w0, .Lresume_answered
+    .else
+    mov     w0, #2                          // VectorAnswer::none
     .endif
     mov     x20, #\kind
     b       \target
@@ -117,7 +124,7 @@
 .Lexit_with_syndrome:
     mrs     x1, elr_el2
     mrs     x2, spsr_el2
-    tbnz    w0, #1, .Lanswered_otherwise
+    tbnz    w0, #0, .Lanswered_otherwise
     mrs     x3, esr_el2
     mrs     x4, far_el2
     mrs     x5, hpfar_el2

@@ -67,16 +67,12 @@ void arm_vcpu_enter_guest(VCpuContext* context) noexcept {
     // The vectors ask for A64 only. Of the answers this fake takes those to a wait.
     if (fake::cpu().vectors == Vectors::answering && context->kind == TrapKind::sync &&
         context->esr.get<Esr::EC>() == Ec::wfx && !context->frame.spsr.get<Spsr::nRW>()) {
-      fake::cpu().esr = context->esr.raw;
-      if (vmexit_answer_sync(context) == VectorAnswer::waits) next = vmexit_wait(context);
+      if (vmexit_answer_sync(0, context, context->esr.raw) == VectorAnswer::waits) next = vmexit_wait(context);
     }
     context = next != nullptr ? next : vmexit_handler(context);
   }
 }
 
-std::uint64_t read_esr() noexcept {
-  return fake::cpu().esr;
-}
 std::uint64_t read_elr() noexcept {
   return fake::cpu().elr;
 }

@@ -43,7 +43,7 @@ struct Cpu {
   std::function<void(hw::FirmwareRegisters&)> firmware;  // answers an SMC
 
   // What the vector sees and writes.
-  std::uint64_t esr = 0, elr = 0, spsr = 0, far = 0, hpfar = 0;
+  std::uint64_t elr = 0, spsr = 0, far = 0, hpfar = 0;
   std::uint64_t ich_elrsr = 0xF, ich_lr0 = 0;
   std::uint64_t eoir = 0, dir = 0, sgi1r = 0;  // as last written
 

@@ -141,7 +141,7 @@ Result<> Aarch64VCpu::setup(const Aarch64VCpuSetupConfig& config) noexcept {
     id_registers_[i] = sanitise(id, hw::read_id_register(id), shown);
   }
   VCpuContext::id_registers = id_registers_.data();
-  debug_.configure(IdAa64Dfr0::from(id_registers_[id_register_index(sysreg::ID_AA64DFR0_EL1)]));
+  debug_.configure(IdAa64Dfr0::from(ExitPath::id_register(*this, sysreg::ID_AA64DFR0_EL1)));
   is_set_up_ = true;
   vectors_are_zero_ = false;
   reset_registers();

@@ -65,10 +65,7 @@ class VectorTest : public ::testing::Test {
     }};
     ASSERT_TRUE(vcpu.run());
   }
-  VectorAnswer answer(VCpuContext& context, std::uint64_t esr) {
-    fake::cpu().esr = esr;
-    return vmexit_answer_sync(&context);
-  }
+  static VectorAnswer answer(VCpuContext& context, std::uint64_t esr) { return vmexit_answer_sync(0, &context, esr); }
   const Record& last(std::uint64_t back = 0) { return ring.at(ring.end() - 1 - back); }
 
   alignas(64) std::byte memory[sizeof(trace::RingHeader) + 64 * sizeof(Record)]{};
@@ -187,9 +184,6 @@ TEST_F(VectorTest, PublishedRegistersAreReadWithTheirWidth) {
     fake::cpu().far += 4;
     EXPECT_EQ(answer(c, load_of(AccessWidth::word, 5)), VectorAnswer::none) << "nothing is published there";
     fake::cpu().far -= 4;
-    fake::cpu().spsr = 0x10;
-    EXPECT_EQ(answer(c, load_of(AccessWidth::word, 5)), VectorAnswer::none) << "AArch32";
-    fake::cpu().spsr = 0x3C5;
     fake::cpu().el1.sctlr_el1 = fake::cpu().el1.sctlr_el1.with<SctlrEl1::EE>(true);
     EXPECT_EQ(answer(c, load_of(AccessWidth::word, 5)), VectorAnswer::none) << "big-endian";
     EXPECT_EQ(fake::cpu().elr, pc);

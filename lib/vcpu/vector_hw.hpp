@@ -25,7 +25,6 @@ namespace arm_vcpu::hw {
 #define VCPU_VECTOR_WRITE(function, reg) void function(std::uint64_t value) noexcept;
 #endif
 
-VCPU_VECTOR_READ(read_esr, "esr_el2")
 VCPU_VECTOR_READ(read_elr, "elr_el2")
 VCPU_VECTOR_READ(read_spsr, "spsr_el2")
 VCPU_VECTOR_READ(read_far, "far_el2")

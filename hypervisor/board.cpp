@@ -11,7 +11,7 @@ namespace arm_vcpu::hv {
 namespace {
 
 using dt::Cells;
-using dt::next_compatible;
+using dt::find_compatible;
 using dt::Node;
 
 constexpr std::uint64_t kAffinityMask = 0xFF'00FF'FFFFULL;
@@ -119,11 +119,9 @@ BoardResult<void> read_gic_v2(Node node, GicInfo& gic) noexcept {
 }
 
 BoardResult<void> read_gic(const void* tree, GicInfo& gic) noexcept {
-  const Node node = next_compatible(tree, {tree, -1}, "arm,gic-v3");
+  const Node node = find_compatible(tree, "arm,gic-v3");
   if (!node.exists()) {
-    for (const char* compatible : dt::kGicV2Compatibles) {
-      if (const Node v2 = next_compatible(tree, {tree, -1}, compatible); v2.exists()) return read_gic_v2(v2, gic);
-    }
+    if (const Node v2 = find_compatible(tree, dt::kGicV2Compatibles); v2.exists()) return read_gic_v2(v2, gic);
     return problem("the device tree has no interrupt controller that is a GICv3 or a GICv2",
                    "one is needed (QEMU: -machine virt,gic-version=3)");
   }
@@ -145,8 +143,8 @@ BoardResult<void> read_gic(const void* tree, GicInfo& gic) noexcept {
 }
 
 BoardResult<void> read_timer(const void* tree, TimerInfo& timer) noexcept {
-  Node node = next_compatible(tree, {tree, -1}, "arm,armv8-timer");
-  if (!node.exists()) node = next_compatible(tree, {tree, -1}, "arm,armv7-timer");
+  constexpr const char* kTimers[] = {"arm,armv8-timer", "arm,armv7-timer"};
+  const Node node = find_compatible(tree, kTimers);
   if (!node.exists()) return problem("the device tree has no arm,armv8-timer", "add the architected timer's node");
   // [dtbinding] "ARM architected timer": in this order unless interrupt-names says otherwise.
   struct Line {
@@ -171,16 +169,17 @@ BoardResult<void> read_timer(const void* tree, TimerInfo& timer) noexcept {
 // [dtbinding] "ARM Performance Monitor Units". A board whose CPUs differ has a node for each kind, with one PPI for
 // all.
 std::uint32_t read_pmu(const void* tree) noexcept {
-  for (const char* compatible : {"arm,armv8-pmuv3", "arm,cortex-a35-pmu", "arm,cortex-a53-pmu", "arm,cortex-a55-pmu",
-                                 "arm,cortex-a57-pmu", "arm,cortex-a65-pmu", "arm,cortex-a72-pmu", "arm,cortex-a73-pmu",
-                                 "arm,cortex-a75-pmu", "arm,cortex-a76-pmu", "arm,cortex-a77-pmu", "arm,cortex-a78-pmu",
-                                 "arm,neoverse-n1-pmu", "arm,neoverse-n2-pmu", "arm,neoverse-v1-pmu"}) {
-    const Node node = next_compatible(tree, {tree, -1}, compatible);
-    const std::optional<Interrupt> overflow = node.exists() ? node.interrupt(0) : std::nullopt;
-    // An SPI for each CPU, as some boards have it, cannot be told apart by the CPU that takes it.
-    if (overflow && overflow->intid >= 16 && overflow->intid < 32) return overflow->intid;
-  }
-  return 0;
+  constexpr const char* kMonitors[] = {
+      "arm,armv8-pmuv3",    "arm,cortex-a35-pmu", "arm,cortex-a53-pmu",  "arm,cortex-a55-pmu",  "arm,cortex-a57-pmu",
+      "arm,cortex-a65-pmu", "arm,cortex-a72-pmu", "arm,cortex-a73-pmu",  "arm,cortex-a75-pmu",  "arm,cortex-a76-pmu",
+      "arm,cortex-a77-pmu", "arm,cortex-a78-pmu", "arm,neoverse-n1-pmu", "arm,neoverse-n2-pmu", "arm,neoverse-v1-pmu",
+  };
+  // An SPI for each CPU, as some boards have it, cannot be told apart by the CPU that takes it.
+  const Node node = find_compatible(tree, kMonitors, [](const Node& found) noexcept {
+    const std::optional<Interrupt> overflow = found.interrupt(0);
+    return overflow && overflow->intid >= 16 && overflow->intid < 32;
+  });
+  return node.exists() ? node.interrupt(0)->intid : 0;
 }
 
 BoardResult<void> read_cpus(const void* tree, CpuList& cpus) noexcept {
@@ -209,7 +208,7 @@ BoardResult<void> read_cpus(const void* tree, CpuList& cpus) noexcept {
 
 BoardResult<UartInfo> find_uart(const void* tree) noexcept {
   Node node = stdout_node(tree);
-  if (!node.is_compatible("arm,pl011")) node = next_compatible(tree, {tree, -1}, "arm,pl011");
+  if (!node.is_compatible("arm,pl011")) node = find_compatible(tree, "arm,pl011");
   if (!node.exists()) return problem("the device tree has no arm,pl011", "the console needs one");
   const std::optional<Range> registers = node.registers(0);
   if (!registers) return problem("the PL011's node has no usable reg", "check the device tree with dtc -I dtb -O dts");
@@ -218,13 +217,9 @@ BoardResult<UartInfo> find_uart(const void* tree) noexcept {
 
 PsciConduit find_psci(const void* tree) noexcept {
   // PSCI 0.1 ("arm,psci") has function numbers of the platform's own: too old.
-  for (const char* version : {"arm,psci-1.0", "arm,psci-0.2"}) {
-    const Node node = next_compatible(tree, {tree, -1}, version);
-    const std::string_view method = node.text("method");
-    if (method == "smc") return PsciConduit::smc;
-    if (method == "hvc") return PsciConduit::hvc;
-  }
-  return PsciConduit::none;
+  constexpr const char* kVersions[] = {"arm,psci-1.0", "arm,psci-0.2"};
+  const std::string_view method = find_compatible(tree, kVersions).text("method");
+  return method == "smc" ? PsciConduit::smc : method == "hvc" ? PsciConduit::hvc : PsciConduit::none;
 }
 
 BoardResult<GicInfo> find_gic(const void* tree) noexcept {

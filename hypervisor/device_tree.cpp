@@ -78,8 +78,13 @@ std::string_view Node::text(const char* property) const noexcept {
   return all.substr(0, all.find('\0'));
 }
 
-bool Node::is_compatible(const char* with) const noexcept {
-  return exists() && fdt_node_check_compatible(tree_, offset_, with) == 0;
+bool Node::is_compatible(Names with_any) const noexcept {
+  if (!exists()) return false;
+  int length = 0;
+  const auto* bytes = static_cast<const char*>(fdt_getprop(tree_, offset_, "compatible", &length));
+  return bytes != nullptr && std::ranges::any_of(with_any, [=](const char* name) noexcept {
+           return fdt_stringlist_contains(bytes, length, name) != 0;
+         });
 }
 
 bool Node::is_enabled() const noexcept {
@@ -128,7 +133,7 @@ std::optional<Range> Node::registers(unsigned index) const noexcept {
 }
 
 bool Node::is_gic_v2() const noexcept {
-  return std::ranges::any_of(kGicV2Compatibles, [this](const char* compatible) { return is_compatible(compatible); });
+  return is_compatible(kGicV2Compatibles);
 }
 
 std::optional<Interrupt> Node::interrupt(unsigned index) const noexcept {
@@ -166,16 +171,10 @@ std::optional<unsigned> Node::index_of(const char* property, const char* name) c
   return index < 0 ? std::nullopt : std::optional{static_cast<unsigned>(index)};
 }
 
-Node next_compatible(const void* tree, Node from, const char* compatible) noexcept {
-  if (from.exists()) {
-    int at = from.offset();
-    do {
-      at = fdt_node_offset_by_compatible(tree, at, compatible);
-    } while (at >= 0 && !Node{tree, at}.is_enabled());
-    return {tree, at};
-  }
-  return find_node(tree,
-                   [=](const Node& node) noexcept { return node.is_compatible(compatible) && node.is_enabled(); });
+Node find_compatible(const void* tree, Node::Names names, bool (*suits)(const Node& node) noexcept) noexcept {
+  return find_node(tree, [=](const Node& node) noexcept {
+    return node.is_compatible(names) && node.is_enabled() && (suits == nullptr || suits(node));
+  });
 }
 
 }  // namespace arm_vcpu::hv::dt

@@ -53,7 +53,9 @@ class Node {
   [[nodiscard]] bool has(const char* property) const noexcept;
   [[nodiscard]] Cells cells(const char* property) const noexcept;
   [[nodiscard]] std::string_view text(const char* property) const noexcept;  // the first string; empty without
-  [[nodiscard]] bool is_compatible(const char* with) const noexcept;
+  using Names = std::span<const char* const>;
+  [[nodiscard]] bool is_compatible(Names with_any) const noexcept;
+  [[nodiscard]] bool is_compatible(const char* with) const noexcept { return is_compatible({&with, 1}); }
   [[nodiscard]] bool is_gic_v2() const noexcept;
   [[nodiscard]] bool is_enabled() const noexcept;  // status
 
@@ -71,7 +73,12 @@ class Node {
   int parent_;
 };
 
-// The first enabled node after `from` that is compatible; exists() is false at the end. Start with offset -1.
-[[nodiscard]] Node next_compatible(const void* tree, Node from, const char* compatible) noexcept;
+// The first enabled node that is compatible with one of `names`, and that suits, if that is asked; exists() is false if
+// there is none. One walk over the tree: libfdt looks at each byte of it.
+[[nodiscard]] Node find_compatible(const void* tree, Node::Names names,
+                                   bool (*suits)(const Node& node) noexcept = nullptr) noexcept;
+[[nodiscard]] inline Node find_compatible(const void* tree, const char* name) noexcept {
+  return find_compatible(tree, {&name, 1});
+}
 
 }  // namespace arm_vcpu::hv::dt

@@ -24,7 +24,11 @@ namespace arm_vcpu::hv::memory {
 // Zeros in cacheable memory: clean it before somebody reads it past the caches. Page-aligned.
 void zero(Range range) noexcept;
 
-// The same, and allocation tags of zero. FEAT_MTE2 only.
+// Zeros at the point of coherency, and none of them in a cache: for somebody who reads and writes past the caches.
+// Page-aligned.
+void zero_past_caches(Range range) noexcept;
+
+// zero(), and allocation tags of zero. FEAT_MTE2 only.
 void zero_with_tags(Range range) noexcept;
 
 // Takes back a whole range that one of the two gave. Nothing translates to it any more, for anybody but EL2.

@@ -168,7 +168,9 @@ Result<> Vm::map_memory() noexcept {
 }
 
 void Vm::clear(const Range& range) const noexcept {
-  config_.mte ? memory::zero_with_tags(range) : memory::zero(range);
+  if (!config_.mte) return memory::zero_past_caches(range);
+  memory::zero_with_tags(range);
+  clean(range);
 }
 
 void Vm::clean(const Range& range) const noexcept {
@@ -183,7 +185,6 @@ Result<> Vm::map_stolen_time() noexcept {
   if (!page) return std::unexpected(page.error());
   clear(*page);
   stolen_time_ = {guest_machine::kStolenTime.base, page->base, page->bytes};
-  clean(*page);  // for a guest that looks before its caches are on
   auto* const records = reinterpret_cast<StolenTimeRecord*>(stolen_time_.pa);
   for (unsigned i = 0; i < vcpu_count_; ++i) slots_[i].stolen_time = StolenTime{&records[i], el2::counter_hz()};
   return map(stolen_time_, {.write = false, .execute = false});
@@ -280,16 +281,22 @@ Result<> Vm::load() noexcept {
   if (!layout) return std::unexpected(layout.error());
   layout_ = *layout;
 
+  // The guest starts with its caches off, so all of it must be in memory, zeroes too: what the host's caches hold would
+  // otherwise come out later, over what the guest wrote. [armarm] "Behavior of caches at reset"
   clear({ram_.pa, ram_.bytes});
+  const auto place = [this](const IpaRange& where, std::span<const std::byte> file) noexcept {
+    copy(ram_.at(where.base), file);
+    clean({ram_.pa + (where.base - ram_.ipa), file.size()});
+  };
   if (config_.kernel) {
-    copy(ram_.at(layout_.kernel.base), config_.boot_file);
+    place(layout_.kernel, config_.boot_file);
   } else {
     // Erased flash reads as ones; the memory behind it may have tags that another VM has left.
     if (config_.mte) clear({flash_.pa, flash_.bytes});
     std::memset(flash_.at(flash_.ipa), 0xFF, flash_.bytes);
     copy(flash_.at(flash_.ipa), config_.boot_file);
   }
-  if (!config_.ramdisk.empty()) copy(ram_.at(layout_.ramdisk.base), config_.ramdisk);
+  if (!config_.ramdisk.empty()) place(layout_.ramdisk, config_.ramdisk);
   GuestFdtConfig fdt{.ram = ram,
                      .cpus = vcpu_count_,
                      .gic_version = environment_->gic_version,
@@ -300,9 +307,7 @@ Result<> Vm::load() noexcept {
   if (const Result<std::size_t> written = write_guest_fdt({ram_.at(layout_.dtb.base), kGuestFdtBytes}, fdt); !written) {
     return std::unexpected(written.error());
   }
-  // The guest starts with its caches off, so all of it must be in memory, zeroes too: what the host's caches hold would
-  // otherwise come out later, over what the guest wrote. [armarm] "Behavior of caches at reset"
-  clean({ram_.pa, ram_.bytes});
+  clean({ram_.pa + (layout_.dtb.base - ram_.ipa), kGuestFdtBytes});
   if (flash_.bytes != 0) clean({flash_.pa, flash_.bytes});
   el2::ic_ialluis();
 

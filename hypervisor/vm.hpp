@@ -167,7 +167,7 @@ class Vm final : public VirtualInterrupts {
   [[nodiscard]] Result<> load() noexcept;
   void flush_caches() noexcept;  // the guest's RAM to the point of coherency
   // Memory that the guest gets: zeros, and its tags too if it sees tags.
-  void clear(const Range& range) const noexcept;
+  void clear(const Range& range) const noexcept;  // zeros, and tags of zero, that no cache holds
   // To the point of coherency, what else is in caches dropped.
   void clean(const Range& range) const noexcept;
   void stop(Ending ending) noexcept;

@@ -153,8 +153,9 @@ def report(run: Run, row: str, title: str, listing: bool) -> str:
 
 # What the boot is paid for, by function. Ordered: the first that matches counts.
 BOOT = [
-    ("guest RAM zeroed, so that no guest sees what was there", r"hv::memory::zero"),
-    ("guest RAM cleaned to the point of coherency: guests start with their caches off", r"hv::Vm::clean"),
+    ("guest RAM zeroed, so that no guest sees what was there, past the caches, which are off when it starts",
+     r"hv::memory::zero"),
+    ("what was put there cleaned to the point of coherency", r"hv::Vm::clean"),
     ("device tree and bundle: checked as a whole, then read", r"fdt_|structure_ends|hv::dt::|mem(chr|cmp)|str(n?len|n?cmp|r?chr)|hv::read_board|hv::find_|.*Bundle"),
     ("the image's bss, relocations and lines in caches", r"primary_start|.*boot\.S|hv_boot|hv_build"),
     ("EL2's own tables", r"hv::Stage1Map|hv::mmu|hv_.*map"),

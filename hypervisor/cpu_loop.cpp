@@ -425,7 +425,8 @@ void CpuLoop::on_timer() noexcept {
 
 // A vCPU that sleeps: its timer has expired, or it has slept for so long that it is worth a look.
 void CpuLoop::on_due(VcpuSlot& slot, std::uint64_t now) noexcept {
-  if (slot.vm->state() != Vm::State::running || !scheduler_.is_blocked(slot.place)) return;
+  // It may have gone on since, or be off by now.
+  if (slot.vm->state() != Vm::State::running || !slot.waits || !scheduler_.is_blocked(slot.place)) return;
   VgicCpuMask raised{};
   bool wakes = false;
   {

@@ -3,6 +3,7 @@
 #include "exits.hpp"
 #include "guest/check.hpp"
 #include "guest/console.hpp"
+#include "guest/gic.hpp"
 #include "guest/smp.hpp"
 #include "guest/timer.hpp"
 
@@ -20,7 +21,13 @@ volatile u64 g_mpidr = 0;
 volatile u64 g_midr = 0;
 volatile u64 g_counter = 0;
 volatile bool g_leave = false;
+volatile bool g_sleeps = false;
+volatile bool g_came_back = false;
 u64 g_shared = 0;
+
+constexpr u32 kWake = 5;
+constexpr u32 kTimer = 27;
+constexpr u64 kTimerMs = 60;
 
 void note(u64 argument) noexcept {
   g_argument = argument;
@@ -34,6 +41,20 @@ void stay(u64) noexcept {
   g_runs = g_runs + 1;
   while (!g_leave) {
   }
+}
+
+// Sleeps with its timer running, is woken before that, and turns itself off.
+void sleep_and_leave(u64) noexcept {
+  gic::init_cpu();
+  gic::enable(kWake);
+  gic::enable(kTimer);
+  GUEST_WRITE(cntv_tval_el0, ticks_of_ms(kTimerMs));
+  GUEST_WRITE(cntv_ctl_el0, 1);
+  isb();
+  g_sleeps = true;
+  while (!g_leave) wfi();
+  (void)call(Conduit::hvc, psci::kCpuOff);
+  g_came_back = true;
 }
 
 void add(u64 times) noexcept {
@@ -83,6 +104,26 @@ void test_cycles() noexcept {
   check("power.cycles", done, kCycles);
 }
 
+// What would have ended its last wait does not turn it on again.
+void test_stays_off() noexcept {
+  g_sleeps = false;
+  g_leave = false;
+  g_came_back = false;
+  dsb();
+  check("power.sleeper", start_cpu(1, sleep_and_leave), psci::kSuccess);
+  check_true("power.sleeper.sleeps", wait_until([] { return g_sleeps; }));
+  const u64 expires = counter() + ticks_of_ms(kTimerMs);
+  spin_ms(1);
+  g_leave = true;
+  dsb();
+  gic::send_sgi(kWake, 1U << 1);
+  check_true("power.sleeper.off", wait_until_off(1));
+  check_true("power.sleeper.off_in_time", counter() < expires);
+  spin_ms(2 * kTimerMs);
+  check("power.sleeper.stays_off", call(Conduit::hvc, psci::kAffinityInfo, affinity_of(1)).x0, psci::kOff);
+  check("power.sleeper.came_back", g_came_back, false);
+}
+
 // Exclusives of two CPUs on one word, which needs cacheable shareable memory in both stages.
 void test_atomics() noexcept {
   constexpr u64 kTimes = 20'000;
@@ -107,6 +148,7 @@ void test_power(const Machine& machine) noexcept {
   test_first_start();
   test_while_on();
   test_cycles();
+  test_stays_off();
   test_atomics();
 }
 

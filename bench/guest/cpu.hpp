@@ -106,6 +106,7 @@ void bench_sgi_other(u64 sgi1r, volatile u32* word) noexcept;
 u64 bench_cpu_on(u64 mpidr, u64 entry, u64 argument, volatile u32* word) noexcept;
 void bench_give_way(u64 sgi1r) noexcept;
 void bench_give_way_fp(u64 sgi1r) noexcept;
+void bench_give_way_with_fp(u64 sgi1r) noexcept;
 }
 #pragma GCC visibility pop
 

@@ -241,6 +241,8 @@ void give_way(unsigned self) noexcept {
   for (unsigned i = 0; i < kTimes; ++i, first = peer) bench_give_way(first);
   if (self == 0) begin(Row::fp_after_switch);
   for (unsigned i = 0; i < kTimes; ++i) bench_give_way_fp(peer);
+  if (self == 0) begin(Row::vcpu_switch_fp);
+  for (unsigned i = 0; i < kTimes; ++i) bench_give_way_with_fp(peer);
   if (self != 0) BENCH_WRITE(S3_0_C12_C11_5, peer);  // ICC_SGI1R_EL1: CPU 0 waits for it
 }
 

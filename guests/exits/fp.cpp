@@ -71,6 +71,55 @@ void use_fp(u64) noexcept {
   fp_load(&left);
 }
 
+// Two CPUs that call each other in turns, by SGI and WFI. Each finds what it has left in its registers, and leaves
+// something else.
+constexpr u32 kTurns = 120;
+constexpr u32 kTurnSgi = 2;
+volatile u32 g_turn = 0;
+volatile u32 g_wrong = 0;
+
+void take_turns(unsigned self) noexcept {
+  static constinit FpState mine[2]{};
+  static constinit FpState found[2]{};
+  gic::enable(kTurnSgi);
+  while (g_turn < kTurns) {
+    if (g_turn % 2 != self) {
+      wfi();
+      const auto intid = static_cast<u32>(GUEST_READ(S3_0_C12_C12_0));  // ICC_IAR1_EL1
+      if (intid == kTurnSgi) GUEST_WRITE(S3_0_C12_C12_1, intid);        // ICC_EOIR1_EL1
+      continue;
+    }
+    const u32 turn = g_turn;
+    if (turn >= 2) {
+      fp_store(&found[self]);
+      if (!found[self].is(mine[self])) g_wrong = g_wrong + 1;
+    }
+    fill(mine[self], turn * 0x9E37'79B9U + 1);
+    fp_load(&mine[self]);
+    g_turn = turn + 1;
+    dsb();
+    gic::send_sgi(kTurnSgi, 1U << (1 - self));
+  }
+}
+
+void take_turns_as_other(u64) noexcept {
+  gic::init_cpu();
+  allow_fp();
+  take_turns(1);
+}
+
+void test_turns() noexcept {
+  g_turn = 0;
+  g_wrong = 0;
+  dsb();
+  check("fp.turns.start", start_cpu(1, take_turns_as_other), psci::kSuccess);
+  take_turns(0);
+  check_true("fp.turns.off", wait_until_off(1));
+  check("fp.turns.turns", g_turn, kTurns);
+  check("fp.turns.wrong", g_wrong, 0);
+  gic::disable(kTurnSgi);
+}
+
 }  // namespace
 
 void test_fresh_fp() noexcept {
@@ -117,6 +166,7 @@ void test_fp(const Machine& machine) noexcept {
   check_true("fp.other.second_off", wait_until_off(1));
   check_true("fp.other.second_zero", g_other.is(kZero));
   check_true("fp.across_other_cpu", is_kept());
+  test_turns();
 }
 
 void test_pauth(const Machine&) noexcept {

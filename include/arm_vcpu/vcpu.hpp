@@ -307,6 +307,9 @@ class Aarch64VCpu final : VCpuContext {
   void inject_syndrome(Esr syndrome) noexcept;  // a synchronous exception at the current PC; bound vCPUs only
   void trap_memory_registers(bool trap) noexcept;
   void claim_fp() noexcept;
+  void take_vectors(Aarch64PerCpu& cpu) noexcept;
+  void bring_vectors(Aarch64PerCpu& cpu) noexcept;
+  void exchange_with_vectors(Aarch64VCpu& next) noexcept;
   bool claim_pmu() noexcept;
   void apply_debug() noexcept;
   void choose_vectors() noexcept;
@@ -359,7 +362,8 @@ class Aarch64VCpu final : VCpuContext {
   bool has_root_{};
   bool has_pmu_{};
   bool has_fp_{};
-  bool vectors_are_zero_{};  // since the last reset: the FP and SVE registers have never been the guest's
+  bool vectors_are_zero_{};      // since the last reset: the FP and SVE registers have never been the guest's
+  std::uint8_t vectors_come_{};  // so many more times the FP and SVE registers come with it: it has used them lately
   bool has_plain_vectors_{};
   bool pmu_was_loaded_{};                       // since the last reset: pmu_ may hold something
   bool pmu_is_live_{};                          // on the CPU that it is bound to

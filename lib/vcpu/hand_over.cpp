@@ -31,6 +31,12 @@ void Aarch64VCpu::hand_over(Aarch64VCpu& next, std::uint64_t delivered) noexcept
   Aarch64PerCpu* const cpu = std::exchange(cpu_, nullptr);
   cpu->current_ = &next;
   next.cpu_ = cpu;
+  if (next.vectors_come_ != 0) return exchange_with_vectors(next);
+  exchange(registers_, groups_, next.registers_, next.groups_);
+}
+
+[[gnu::noinline]] void Aarch64VCpu::exchange_with_vectors(Aarch64VCpu& next) noexcept {
+  next.bring_vectors(*next.cpu_);
   exchange(registers_, groups_, next.registers_, next.groups_);
 }
 

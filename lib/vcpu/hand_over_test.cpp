@@ -223,6 +223,64 @@ TEST_F(HandOverTest, DebugRegistersThatRunGoTheLongWay) {
   EXPECT_TRUE(vcpu.can_hand_over_to(other));
 }
 
+// Both use them: after the first trap of each nobody traps any more, for a time.
+TEST_F(HandOverTest, VectorsComeWithWhoUsesThem) {
+  let_other_wait();
+  other.set_exit_responder(&scheduler);
+  const auto live = []() -> std::uint64_t& { return fake::cpu().fp.v[5]; };
+  const auto traps = [] { return Cptr::from(fake::cpu().live.cptr_el2).get<Cptr::TFP>(); };
+  fake::cpu().guest = {sync_exit(Ec::fp_access, 0),
+                       [&](VCpuContext& context) {
+                         live() = 0xA;
+                         sync_exit(Ec::wfx, 0)(context);
+                       },
+                       sync_exit(Ec::fp_access, 0),
+                       [&](VCpuContext& context) {
+                         EXPECT_EQ(live(), 0U);
+                         live() = 0xB;
+                         interrupt()(context);
+                       }};
+  ASSERT_TRUE(vcpu.run());
+  ASSERT_EQ(per_cpu.current(), &other);
+
+  Aarch64VCpu* runs = &other;
+  unsigned came = 0;
+  for (unsigned turn = 0; turn < 40; ++turn) {
+    Aarch64VCpu* const goes_on = runs == &other ? &vcpu : &other;
+    scheduler.next = goes_on;
+    fake::cpu().guest = {sync_exit(Ec::wfx, 0), interrupt()};
+    ASSERT_TRUE(runs->run());
+    runs = goes_on;
+    ASSERT_EQ(per_cpu.current(), runs);
+    if (traps()) break;
+    ++came;
+    EXPECT_EQ(live(), runs == &other ? 0xBU : 0xAU) << turn;
+    EXPECT_FALSE(traps());
+  }
+  EXPECT_EQ(came, 32U) << "16 times each; from then on they are somebody's who may not need them any more";
+  // Who uses them again has them again.
+  fake::cpu().guest = {sync_exit(Ec::fp_access, 0), interrupt()};
+  ASSERT_TRUE(runs->run());
+  EXPECT_EQ(live(), runs == &other ? 0xBU : 0xAU);
+  EXPECT_FALSE(traps());
+}
+
+TEST_F(HandOverTest, VectorsOfALifeBeforeComeToNobody) {
+  let_other_wait();
+  fake::cpu().guest = {sync_exit(Ec::fp_access, 0), interrupt()};
+  ASSERT_TRUE(vcpu.run());
+  ASSERT_TRUE(vcpu.unbind());
+  ASSERT_TRUE(vcpu.reset(kEntry, 0));
+  ASSERT_TRUE(other.bind(per_cpu));
+  fake::cpu().guest = {sync_exit(Ec::fp_access, 0), interrupt()};
+  ASSERT_TRUE(other.run());
+  ASSERT_TRUE(other.unbind());
+  fake::cpu().log.clear();
+  ASSERT_TRUE(vcpu.bind(per_cpu));
+  EXPECT_TRUE(fake::cpu().log.empty());
+  EXPECT_TRUE(Cptr::from(fake::cpu().live.cptr_el2).get<Cptr::TFP>());
+}
+
 TEST_F(HandOverTest, VectorsStayWhoseTheyAre) {
   let_other_wait();
   fake::cpu().guest = {sync_exit(Ec::fp_access, 0), sync_exit(Ec::wfx, 0), interrupt()};

@@ -179,6 +179,7 @@ void Aarch64VCpu::reset_registers() noexcept {
     }
     vectors_are_zero_ = true;
   }
+  vectors_come_ = 0;
   sve_lengths_ = 0;
   set_way_sweep_.reset();
   if (fp_cpu_ != nullptr) {
@@ -262,6 +263,7 @@ Result<> Aarch64VCpu::set_ept_root(Stage2Root root) noexcept {
   }
   cpu_ = &cpu;
   registers_.cptr_el2 = cptr_when(cpu.fp_owner_ == this);
+  if (vectors_come_ != 0) bring_vectors(cpu);
   pmu_is_live_ = has_pmu_ && pmu_.in_use();
   // HPMN stays the host's, which so decides how many counters guests get: 0 is CONSTRAINED UNPREDICTABLE without
   // FEAT_HPMN0.
@@ -378,21 +380,37 @@ void Aarch64VCpu::load_vectors() noexcept {
   }
 }
 
+// The CPU's FP registers become this vCPU's. CPTR_EL2 of the CPU stays open.
+void Aarch64VCpu::take_vectors(Aarch64PerCpu& cpu) noexcept {
+  Aarch64VCpu* const owner = cpu.fp_owner_;
+  (void)hw::open_vectors(has_sve() || (owner != nullptr && owner->has_sve()));
+  if (owner != nullptr) {
+    owner->save_vectors();
+    owner->fp_cpu_ = nullptr;
+    owner->registers_.cptr_el2 = owner->cptr_when(false);  // what hand_over() goes by
+  }
+  load_vectors();
+  cpu.fp_owner_ = this;
+  fp_cpu_ = &cpu;
+  registers_.cptr_el2 = cptr_when(true);
+}
+
+// The first use since somebody else had them.
 void Aarch64VCpu::claim_fp() noexcept {
-  Aarch64VCpu* const owner = cpu_->fp_owner_;
-  if (owner != this) {
-    (void)hw::open_vectors(has_sve() || (owner != nullptr && owner->has_sve()));
-    if (owner != nullptr) {
-      owner->save_vectors();
-      owner->fp_cpu_ = nullptr;
-      owner->registers_.cptr_el2 = owner->cptr_when(false);  // what hand_over() goes by
-    }
-    load_vectors();
-    cpu_->fp_owner_ = this;
-    fp_cpu_ = cpu_;
+  // [ADR] docs/adr/0024-fp-comes-along.md
+  constexpr std::uint8_t kTimes = 16;
+  if (cpu_->fp_owner_ != this) {
+    take_vectors(*cpu_);
+    vectors_come_ = kTimes;
   }
   registers_.cptr_el2 = cptr_when(true);
   hw::close_vectors(registers_.cptr_el2);
+}
+
+// Before the control registers are written.
+void Aarch64VCpu::bring_vectors(Aarch64PerCpu& cpu) noexcept {
+  --vectors_come_;
+  if (cpu.fp_owner_ != this) take_vectors(cpu);
 }
 
 void Aarch64VCpu::release_fp(Aarch64PerCpu& cpu) noexcept {

@@ -10,7 +10,7 @@ TABLE = paths.ROOT / "bench" / "guest" / "rows.def"
 MARKS = paths.ROOT / "bench" / "guest" / "marks.h"
 
 TWO_CPUS = ["cpu_on", "sgi_running", "sgi_wfi"]
-SHARED = ["vcpu_switch", "fp_after_switch"]  # need two vCPUs on one CPU
+SHARED = ["vcpu_switch", "fp_after_switch", "vcpu_switch_fp"]  # need two vCPUs on one CPU
 
 
 def names() -> dict[str, str]:

@@ -299,6 +299,8 @@ class WhyCommand(Command):
                 "injected": "the guest got an exception: ESR_EL1 " +
                             f"{vcpu.sysreg('ESR_EL1'):#x} ({tables.esr_brief(vcpu.sysreg('ESR_EL1'))})",
                 "returned": f"run() returned {reason}, the hypervisor acted on it",
+                "answered": "the vector answered it",
+                "waits": "the guest waits, and another vCPU goes on in its place",
                 "failed": "nobody could deal with it"}.get(outcome, outcome)
 
 

@@ -260,8 +260,7 @@ void CpuLoop::preempt(VcpuSlot& slot, std::uint64_t now) noexcept {
   slot.vcpu->record(trace::Kind::vcpu_parked, slot.vcpu->trap_frame().exception_pc(), 1);
   slot.ran += scheduler_.block(now);
   slot.waits = true;
-  slot.waits_since = now;
-  slot.look_at = now + el2::counter_hz();
+  slot.note_asleep(now);
   // What came since the guest's WFI was looked at has made a request.
 }
 

@@ -48,8 +48,7 @@ namespace arm_vcpu::hv {
   ++slot.answered_waits;
   slot.ran += scheduler_.hand_over(next->place, now);
   slot.waits = true;
-  slot.waits_since = now;
-  slot.look_at = now + el2::counter_hz();
+  slot.note_asleep(now);
   slot.resumes_until = earliest_timer(slot.vcpu->system_registers(), now);
   const std::uint64_t ends = slot.resumes_until < slot.look_at ? slot.resumes_until : slot.look_at;
   if (!waits_.has_by(slot.place, ends)) waits_.set(slot.place, ends);

@@ -65,8 +65,7 @@ void CpuLoop::found_asleep(VcpuSlot& slot, std::uint64_t now) noexcept {
   slot.exits_by_then = exits;
   if (!sleeps_on) {
     slot.was_asleep = true;
-    slot.waits_since = now;
-    slot.look_at = now + el2::counter_hz();
+    slot.note_asleep(now);
     slot.vcpu->record({.pc = pc, .data = 1, .kind = trace::Kind::vcpu_parked});
     slot.loop->watch();
   } else if (now >= slot.look_at) {

@@ -8,6 +8,7 @@
 
 #include <array>
 #include <atomic>
+#include <bit>
 #include <cstdint>
 #include <optional>
 
@@ -72,7 +73,7 @@ class Scheduler {
   [[nodiscard]] constexpr Place next() const noexcept {
     // The first place behind the last one, around.
     const unsigned first = last_ + 1;
-    const Set from_first = ready_ >> first % kCapacity | ready_ << -first % kCapacity;
+    const Set from_first = std::rotr(ready_, static_cast<int>(first));
     return (first + static_cast<unsigned>(__builtin_ctzll(from_first))) % kCapacity;
   }
   // block() and pick() in one. `place` is next()'s. The ticks that the one before ran.

@@ -10,6 +10,7 @@
 
 #include "arm_vcpu/arm_vcpu.hpp"
 #include "arm_vcpu/el2/stage2_hw.hpp"
+#include "arm_vcpu/el2/sysreg.hpp"
 #include "arm_vcpu/stolen_time.hpp"
 #include "arm_vcpu/vm/bundle.hpp"
 #include "arm_vcpu/vm/erased_flash.hpp"
@@ -57,7 +58,13 @@ struct VcpuSlot {
   // it does not wait, or is to be looked at, or a timer of its has expired or ends its WFIT.
   std::uint64_t resumes_until{};
   std::uint64_t ran{};             // ticks that it had a CPU
-  std::uint64_t answered_waits{};  // see below
+  std::uint64_t answered_waits{};  // as answered_reads and answered_writes
+
+  // It is asleep from now on, however it came to be.
+  void note_asleep(std::uint64_t now) noexcept {
+    waits_since = now;
+    look_at = now + el2::counter_hz();
+  }
 
   std::optional<Aarch64VCpu> vcpu;
   StolenTime stolen_time;
@@ -166,8 +173,8 @@ class Vm final : public VirtualInterrupts {
   [[nodiscard]] Result<> create_interrupt_controller(const Capabilities& caps) noexcept;
   [[nodiscard]] Result<> load() noexcept;
   void flush_caches() noexcept;  // the guest's RAM to the point of coherency
-  // Memory that the guest gets: zeros, and its tags too if it sees tags.
-  void clear(const Range& range) const noexcept;  // zeros, and tags of zero, that no cache holds
+  // Memory that the guest gets: zeros that no cache holds, and tags of zero if it sees tags.
+  void clear(const Range& range) const noexcept;
   // To the point of coherency, what else is in caches dropped.
   void clean(const Range& range) const noexcept;
   void stop(Ending ending) noexcept;

@@ -279,13 +279,15 @@ FUNCTION bench_cpu_on
     ldp     x29, x30, [sp], #32
     ret
 
-// void bench_give_way(u64 x0 = ICC_SGI1R_EL1): makes the other vCPU runnable and waits for its SGI. Interrupts masked.
-FUNCTION bench_give_way
+// Makes the other vCPU runnable and waits for its SGI; what is measured ends behind `first_instruction`.
+.macro GIVE_WAY name, first_instruction
+FUNCTION \name
     dsb     sy
     msr     ICC_SGI1R_EL1, x0
     isb
 1:  hint    #BENCH_MARK_BEGIN
     wfi
+    \first_instruction
     hint    #BENCH_MARK_END
     mrs     x2, ICC_IAR1_EL1
     cmp     w2, #1023
@@ -293,6 +295,10 @@ FUNCTION bench_give_way
     msr     ICC_EOIR1_EL1, x2
     isb
     ret
+.endm
+
+// void NAME(u64 x0 = ICC_SGI1R_EL1). Interrupts masked.
+GIVE_WAY bench_give_way
 
 // The same, and the first FP instruction after it is what is measured.
 FUNCTION bench_give_way_fp
@@ -311,20 +317,7 @@ FUNCTION bench_give_way_fp
     ret
 
 // The same, and both are.
-FUNCTION bench_give_way_with_fp
-    dsb     sy
-    msr     ICC_SGI1R_EL1, x0
-    isb
-1:  hint    #BENCH_MARK_BEGIN
-    wfi
-    fmov    d0, xzr
-    hint    #BENCH_MARK_END
-    mrs     x2, ICC_IAR1_EL1
-    cmp     w2, #1023
-    b.eq    1b
-    msr     ICC_EOIR1_EL1, x2
-    isb
-    ret
+GIVE_WAY bench_give_way_with_fp, "fmov d0, xzr"
     .ltorg
 
     .section .bss.stacks, "aw", %nobits

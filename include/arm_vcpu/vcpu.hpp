@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "arm_vcpu/arch/id_registers.hpp"
 #include "arm_vcpu/arch/registers.hpp"
 #include "arm_vcpu/arch/sysreg_id.hpp"
 #include "arm_vcpu/capabilities.hpp"
@@ -113,8 +114,6 @@ struct alignas(16) FpSimdState {
   std::uint64_t fpcr{};
 };
 
-inline constexpr unsigned kIdRegisters = 56;
-
 // What the world switch in lib/el2 works on. While the guest runs, SP_EL2 points here.
 struct alignas(64) VCpuContext : ExitFrame {
   std::uint64_t host_sp{};          // stack of the caller of run()
@@ -132,7 +131,7 @@ struct alignas(64) VCpuContext : ExitFrame {
   const DirectPeers* peers{};             // null: the vCPU has none
   RefusedCall refused{};
   std::uint32_t acknowledged{};         // INTID + 1 that the vector took and could not answer
-  const std::uint64_t* id_registers{};  // kIdRegisters of them, before the first entry
+  const std::uint64_t* id_registers{};  // by id_register_index(), before the first entry
 };
 
 // A virtual CPU. Not thread-safe: one CPU at a time uses it. Nothing in it allocates.
@@ -298,8 +297,8 @@ class Aarch64VCpu final : VCpuContext {
     bool pan{};
   };
 
-  // Sanitised ID registers: op0 3, op1 0, CRn 0, by CRm, 1 to 7, and op2.
-  using IdRegisterFile = std::array<std::uint64_t, kIdRegisters>;
+  // Sanitised ID registers, by id_register_index().
+  using IdRegisterFile = std::array<std::uint64_t, kIdRegisterCount>;
 
   Aarch64VCpu() = default;
   void reset_registers() noexcept;

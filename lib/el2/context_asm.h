@@ -13,6 +13,10 @@
 #define VCPU_CTX_GUEST_IA_KEY 320
 #define VCPU_CTX_HOST_IA_KEY 336
 
+#define VCPU_ANSWER_NONE 2           // VectorAnswer; `done` is 0
+#define VCPU_ANSWER_OTHERWISE_BIT 0  // done_all_gprs, waits
+#define VCPU_ANSWER_WAITS_BIT 2
+
 #define VCPU_TRAP_SYNC 0
 #define VCPU_TRAP_IRQ 1
 #define VCPU_TRAP_FIQ 2

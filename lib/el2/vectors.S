@@ -68,7 +68,7 @@
     bl      \answer                         // w0: VectorAnswer
     cbz     w0, .Lresume_answered
     .else
-    mov     w0, #2                          // VectorAnswer::none
+    mov     w0, #VCPU_ANSWER_NONE
     .endif
     mov     x20, #\kind
     b       \target
@@ -124,7 +124,7 @@
 .Lexit_with_syndrome:
     mrs     x1, elr_el2
     mrs     x2, spsr_el2
-    tbnz    w0, #0, .Lanswered_otherwise
+    tbnz    w0, #VCPU_ANSWER_OTHERWISE_BIT, .Lanswered_otherwise
     mrs     x3, esr_el2
     mrs     x4, far_el2
     mrs     x5, hpfar_el2
@@ -166,7 +166,7 @@
 
 // VectorAnswer::done_all_gprs: x19 to x28 too may be new. VectorAnswer::waits: a WFI, which has no addresses.
 .Lanswered_otherwise:
-    tbz     w0, #2, .Lresume_with_state
+    tbz     w0, #VCPU_ANSWER_WAITS_BIT, .Lresume_with_state
     mrs     x3, esr_el2
     stp     x1, x2, [x19, #VCPU_CTX_ELR]
     stp     x3, xzr, [x19, #VCPU_CTX_ESR]

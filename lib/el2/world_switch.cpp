@@ -35,6 +35,9 @@ static_assert(offsetof(VCpuContext, swap_ia_key) == VCPU_CTX_SWAP_IA_KEY);
 static_assert(offsetof(VCpuContext, guest_ia_key) == VCPU_CTX_GUEST_IA_KEY);
 static_assert(offsetof(VCpuContext, host_ia_key) == VCPU_CTX_HOST_IA_KEY);
 #pragma GCC diagnostic pop
+static_assert(static_cast<int>(VectorAnswer::done) == 0 && static_cast<int>(VectorAnswer::none) == VCPU_ANSWER_NONE);
+static_assert(static_cast<int>(VectorAnswer::done_all_gprs) == 1 << VCPU_ANSWER_OTHERWISE_BIT);
+static_assert(static_cast<int>(VectorAnswer::waits) == (1 << VCPU_ANSWER_OTHERWISE_BIT | 1 << VCPU_ANSWER_WAITS_BIT));
 static_assert(static_cast<int>(TrapKind::sync) == VCPU_TRAP_SYNC && static_cast<int>(TrapKind::irq) == VCPU_TRAP_IRQ);
 static_assert(static_cast<int>(TrapKind::fiq) == VCPU_TRAP_FIQ &&
               static_cast<int>(TrapKind::serror) == VCPU_TRAP_SERROR);
@@ -320,10 +323,11 @@ void exchange(GuestSystemRegisters& from, GuestRegisterGroups from_groups, const
   // What Armv8.0 has, and what most later CPUs have, without a question for each group.
   constexpr GuestRegisterGroups kUsual = GuestRegisterGroups{}.with(SysRegGroup::cntp);
   constexpr GuestRegisterGroups kLater = kUsual.with(SysRegGroup::pauth).with(SysRegGroup::scxtnum);
-  if (from_groups != to_groups) [[unlikely]]
+  const bool are_alike = from_groups == to_groups;
+  if (are_alike && from_groups == kUsual) return exchange_groups(from, kUsual, to, kUsual);
+  if (!are_alike || from_groups.with(SysRegGroup::tpidr2, false) != kLater) {
     return exchange_any(from, from_groups, to, to_groups);
-  if (from_groups == kUsual) return exchange_groups(from, kUsual, to, kUsual);
-  if (from_groups.with(SysRegGroup::tpidr2, false) != kLater) return exchange_any(from, from_groups, to, to_groups);
+  }
   exchange_groups(from, kLater, to, kLater);
   if (from_groups.has(SysRegGroup::tpidr2)) {
     store_groups<groups_of(SysRegGroup::tpidr2)>(from);

@@ -21,7 +21,7 @@ struct ExitPath {
   static const Aarch64VCpuSetupConfig& config(const Aarch64VCpu& vcpu) noexcept { return vcpu.setup_; }
   static std::uint64_t mpidr(const Aarch64VCpu& vcpu) noexcept { return vcpu.config_.mpidr_el1; }
   static std::uint64_t id_register(const Aarch64VCpu& vcpu, SysRegId id) noexcept {
-    return vcpu.id_registers_[(id.crm() - 1) * 8 + id.op2()];
+    return vcpu.id_registers_[id_register_index(id)];
   }
   static ExitResponder* responder(const Aarch64VCpu& vcpu) noexcept { return vcpu.responder_; }
   static bool has_sve(const Aarch64VCpu& vcpu) noexcept { return vcpu.has_sve(); }

@@ -3,7 +3,6 @@
 
 #include <utility>
 
-#include "arm_vcpu/arch/id_registers.hpp"
 #include "arm_vcpu/decode.hpp"
 #include "vcpu/exit_path.hpp"
 #include "vcpu/hw.hpp"
@@ -137,7 +136,7 @@ Result<> Aarch64VCpu::setup(const Aarch64VCpuSetupConfig& config) noexcept {
                             .mte = has_mte(),
                             .gic_system_registers = !caps.id.has_gich};
   for (unsigned i = 0; i < id_registers_.size(); ++i) {
-    const SysRegId id{3, 0, 0, 1 + i / 8, i % 8};
+    const SysRegId id = id_register_at(i);
     id_registers_[i] = sanitise(id, hw::read_id_register(id), shown);
   }
   VCpuContext::id_registers = id_registers_.data();
@@ -262,7 +261,6 @@ Result<> Aarch64VCpu::set_ept_root(Stage2Root root) noexcept {
     sve_lengths_ = lengths;
   }
   cpu_ = &cpu;
-  registers_.cptr_el2 = cptr_when(cpu.fp_owner_ == this);
   if (vectors_come_ != 0) bring_vectors(cpu);
   pmu_is_live_ = has_pmu_ && pmu_.in_use();
   // HPMN stays the host's, which so decides how many counters guests get: 0 is CONSTRAINED UNPREDICTABLE without
@@ -387,7 +385,7 @@ void Aarch64VCpu::take_vectors(Aarch64PerCpu& cpu) noexcept {
   if (owner != nullptr) {
     owner->save_vectors();
     owner->fp_cpu_ = nullptr;
-    owner->registers_.cptr_el2 = owner->cptr_when(false);  // what hand_over() goes by
+    owner->registers_.cptr_el2 = owner->cptr_when(false);  // what bind() and hand_over() go by
   }
   load_vectors();
   cpu.fp_owner_ = this;
@@ -403,7 +401,6 @@ void Aarch64VCpu::claim_fp() noexcept {
     take_vectors(*cpu_);
     vectors_come_ = kTimes;
   }
-  registers_.cptr_el2 = cptr_when(true);
   hw::close_vectors(registers_.cptr_el2);
 }
 

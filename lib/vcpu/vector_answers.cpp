@@ -136,7 +136,7 @@ constexpr unsigned kFirstKept = 19;
   // op1 0, CRn 0, CRm 1 to 7: CRm 0 has MIDR_EL1 and others that are not in the file.
   const auto iss = SysRegIss::from(esr);
   const unsigned which = iss.get<SysRegIss::CRm>() * 8U + iss.get<SysRegIss::Op2>() - 8;
-  if ((esr & SysRegId{0, 7, 15, 0, 0}.iss()) != 0 || which >= kIdRegisters) {
+  if ((esr & SysRegId{0, 7, 15, 0, 0}.iss()) != 0 || which >= kIdRegisterCount) {
     return VectorAnswer::none;
   }
   const std::uint64_t value = context.id_registers[which];

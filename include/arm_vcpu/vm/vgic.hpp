@@ -254,12 +254,6 @@ class Vgic {
   // The same of an SGI, whose list register the vector's table has: it is written, and returned. 0: there is none.
   template <GicHypInterface H>
   [[nodiscard]] static std::uint64_t deliver_lone_sgi(VgicCpu& c, H& h) noexcept;
-  // What flush() does in the end, when nothing waits and nothing is stale.
-  static void arm_quiet(VgicCpu& c) noexcept {
-    store_relaxed(c.dirty, false);
-    store_relaxed(c.direct.armed, 1);
-    store_relaxed(c.direct.timer, c.direct_timer);
-  }
   template <GicHypInterface H>
   void put_first(VgicCpu& c, H& h, gic::IchLr lr) noexcept;
   [[nodiscard]] LrPlan plan(unsigned cpu, gic::IchVmcr vmcr) noexcept;

@@ -102,7 +102,10 @@ template <GicHypInterface H>
   h.write_ich_hcr(c.hcr);
   if (load_relaxed(c.direct.posted) == 0 && c.releases.empty()) {
     if (const std::uint64_t lr = deliver_lone_sgi(c, h); lr != 0) {
-      arm_quiet(c);
+      // As arm() does when nothing else waits, and nothing is stale.
+      store_relaxed(c.dirty, false);
+      store_relaxed(c.direct.armed, 1);
+      store_relaxed(c.direct.timer, c.direct_timer);
       return lr;
     }
   }
